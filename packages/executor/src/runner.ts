@@ -1,0 +1,59 @@
+/** A directory or file of this machine that a process sees at `target`. */
+export interface BindMount {
+  readonly type: "bind";
+  readonly source: string;
+  readonly target: string;
+  readonly readonly: boolean;
+}
+
+export interface TmpfsMount {
+  readonly type: "tmpfs";
+  readonly target: string;
+  /** Bytes; undefined: no limit. */
+  readonly size: number | undefined;
+}
+
+/** A process to run in a root file system. */
+export interface RunCommand {
+  /** Program and arguments; the program is looked up in the PATH of `env` inside the rootfs. */
+  readonly args: readonly string[];
+  /** `NAME=value`. */
+  readonly env: readonly string[];
+  /** Absolute, inside the rootfs; exists. */
+  readonly workdir: string;
+  readonly uid: number;
+  readonly gid: number;
+  readonly additionalGids: readonly number[];
+  /** Parents before children. Mount points that are absent are made for the run and gone from the rootfs after it. */
+  readonly mounts: readonly (BindMount | TmpfsMount)[];
+  /** `host`: the machine's network; `none`: loopback only. */
+  readonly network: "host" | "none";
+  readonly security: "sandbox" | "insecure";
+  readonly devices: readonly string[];
+  readonly hostname: string | undefined;
+  /** Lines for /etc/hosts beyond the usual ones. */
+  readonly extraHosts: readonly (readonly [name: string, address: string])[];
+  readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
+  readonly shmSize: number | undefined;
+}
+
+export interface RunOptions {
+  /** A writable directory that becomes "/". */
+  readonly rootfs: string;
+  /** An empty directory of this run's own, for bundle, hosts, resolv.conf. */
+  readonly scratch: string;
+  /** Ends the process and all its children. */
+  readonly signal: AbortSignal;
+  readonly onOutput: (stream: "stdout" | "stderr", chunk: Uint8Array) => void;
+}
+
+/** Something that runs a process in a rootfs: an OCI runtime, unshare or chroot. */
+export interface Runner {
+  readonly name: "runc" | "crun" | "unshare" | "chroot";
+  /**
+   * Runs `command` to its end; gives the exit code (128 + signal where one ended it).
+   * /proc, /sys, /dev, /etc/resolv.conf, /etc/hosts and mounts leave no trace in the rootfs.
+   * @throws StepError `RUNNER_FAILED` where the process could not be started.
+   */
+  run(command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }>;
+}

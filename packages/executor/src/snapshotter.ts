@@ -1,0 +1,25 @@
+import type { Entry, FileTree } from "@varve/layer";
+
+/** A writable file system on top of extracted layers. */
+export interface Snapshot extends AsyncDisposable {
+  /** The directory that is its root. */
+  readonly rootfs: string;
+  /** What differs from the layers beneath, as a layer's entries in order, contents by path; copy-ups without change are left out. */
+  diff(): Promise<readonly Entry[]>;
+  /** Unmounts it and moves what was written to `path` as an extracted layer, where nothing stands there yet. */
+  commit(path: string): Promise<void>;
+}
+
+export interface SnapshotBase {
+  /** Extracted layers, oldest first: directories as `extractLayer` makes them. */
+  readonly layers: readonly string[];
+  /** The same layers as one tree, for comparison. */
+  readonly tree: FileTree;
+}
+
+/** Makes writable (and read-only) file systems of extracted layers. */
+export interface Snapshotter {
+  readonly name: "overlay" | "copy";
+  /** `directory`: an empty directory of this snapshot's own, on the file system of the layers. */
+  prepare(base: SnapshotBase, directory: string): Promise<Snapshot>;
+}
