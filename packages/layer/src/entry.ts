@@ -36,6 +36,8 @@ export interface Entry {
   readonly xattrs?: Readonly<Record<string, Uint8Array>>;
   /** sha256 of a file's bytes, where it is known. */
   readonly digest?: Digest;
+  /** Of a file with several names in its tree: the same text for each of these names, and for no other file. */
+  readonly inode?: string;
   /** Of a file: where its bytes are; absent where they were not materialised. */
   readonly content?: FileContent;
 }

@@ -1,0 +1,17 @@
+export type { Entry, EntryType, FileContent, FileTree } from "./entry.ts";
+export type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
+export { LayerError, type LayerErrorCode } from "./errors.ts";
+export { scanDirectory, type FileIdentity, type ScanChoice, type ScannedEntry, type ScanOptions } from "./scan-directory.ts";
+export { joinHardlinks } from "./join-hardlinks.ts";
+export { digestFile, digestFiles, treeDigest } from "./tree-digest.ts";
+export { packLayer, type PackedLayer, type PackOptions, type SegmentReuse } from "./pack-layer.ts";
+export type { Compression } from "./compression.ts";
+export { decodeLayerIndex, encodeLayerIndex, layerIndexMediaType } from "./index-codec.ts";
+export { readLayer, type LayerEntry } from "./read-layer.ts";
+export { applyLayer, extractLayer, type ExtractLimits, type ExtractOptions } from "./extract-layer.ts";
+export type { OverlayForm } from "./tree-writer.ts";
+export { impliedDirectories, stackTrees, type StackedLayer } from "./stack-trees.ts";
+export { resolvePath, walkTree, type ResolvedPath } from "./resolve-path.ts";
+export { diffTree, diffUpper, type DiffOptions } from "./diff-tree.ts";
+export { lgetxattr, llistxattr, lsetxattr, lutimens, mknod, mount, umount2 } from "./libc.ts";
+export { readXattrs, writeXattrs } from "./xattrs.ts";

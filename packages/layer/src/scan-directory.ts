@@ -1,0 +1,193 @@
+import { lstatSync, readdirSync, readlinkSync, type BigIntStats } from "node:fs";
+import type { Entry, EntryType } from "./entry.ts";
+import { LayerError } from "./errors.ts";
+import { comparePaths } from "./order-entries.ts";
+import { readXattrs } from "./xattrs.ts";
+
+/** A path of a directory tree, with what tells whether its file is still the one that was looked at. */
+export interface ScannedEntry extends Entry {
+  readonly identity: FileIdentity;
+}
+
+/** Device, inode and times of an inode; times in nanoseconds since 1970. */
+export interface FileIdentity {
+  readonly device: bigint;
+  readonly inode: bigint;
+  readonly ctime: bigint;
+  /** Names that the inode has. */
+  readonly links: number;
+}
+
+/** What happens to a path: it is kept; it is dropped with all beneath it; it is kept only if something beneath it is. */
+export type ScanChoice = "keep" | "drop" | "pass";
+
+export interface ScanOptions {
+  /** Asked once for each path, after its kind is known and before its xattrs or what it holds is read. Default: "keep". */
+  readonly choose?: (path: string, kind: "directory" | "other") => ScanChoice;
+  /** Whether xattrs are read, which costs one more system call for each entry. Default: "skip". */
+  readonly xattrs?: "read" | "skip";
+  readonly signal?: AbortSignal;
+}
+
+interface Scan {
+  readonly root: string;
+  readonly options: ScanOptions;
+  readonly entries: ScannedEntry[];
+}
+
+/**
+ * Every path beneath a directory, in the order of a layer; the directory itself left out. Links are not followed, hard
+ * links are files each (see `joinHardlinks`), sockets are left out. Files have `content`, none has a digest.
+ * @throws LayerError `SOURCE_MISSING` where the directory is none; `ENTRY_UNSUPPORTED` where a name is not UTF-8;
+ * `PERMISSION_MISSING` where something can't be read.
+ */
+export function scanDirectory(directory: string, options: ScanOptions = {}): readonly ScannedEntry[] {
+  const scan: Scan = { root: directory, options, entries: [] };
+  scanChildren(scan, "");
+  return scan.entries;
+}
+
+/** The names in a directory. @throws LayerError as `scanDirectory` does. */
+export function readNames(directory: string): readonly string[] {
+  try {
+    const names = readdirSync(directory);
+    if (names.some((name) => name.includes("\ufffd"))) checkNames(directory);
+    return names;
+  } catch (error) {
+    throw asLayerError(error, directory);
+  }
+}
+
+/** What stands at `path`, without following a link; undefined for a socket, which no layer can hold. */
+export function readEntry(file: string, path: string): ScannedEntry | undefined {
+  const stats = statFile(file);
+  const type = typeOf(stats);
+  if (type === undefined) return undefined;
+  const entry = {
+    path,
+    type,
+    mode: Number(stats.mode) & 0o7777,
+    uid: Number(stats.uid),
+    gid: Number(stats.gid),
+    size: type === "file" ? Number(stats.size) : 0,
+    mtime: stats.mtimeNs,
+    identity: { device: stats.dev, inode: stats.ino, ctime: stats.ctimeNs, links: Number(stats.nlink) },
+  };
+  if (type === "directory") return entry;
+  if (type === "file") return { ...entry, content: { path: file } };
+  if (type === "symlink") return { ...entry, mode: 0o777, linkname: readTarget(file) };
+  return type === "fifo" ? entry : { ...entry, device: deviceOf(stats.rdev) };
+}
+
+/** The same entry with the xattrs of its file, where it has any. */
+export function withXattrs<T extends Entry>(entry: T, file: string): T {
+  const xattrs = readXattrs(file);
+  return xattrs === undefined ? entry : { ...entry, xattrs };
+}
+
+/**
+ * Siblings so that a walk gives the order of a layer: a directory's own turn comes under its name, that of what it
+ * holds under its name and "/", and names such as "a-b" stand between "a" and "a/".
+ */
+export function orderVisits<T>(
+  siblings: readonly { readonly name: string; readonly isDirectory: boolean; readonly value: T }[],
+): readonly { readonly key: string; readonly value: T; readonly visit: "self" | "children" }[] {
+  const visits = siblings.flatMap(({ name, isDirectory, value }) => [
+    { key: name, value, visit: "self" as const },
+    ...(isDirectory ? [{ key: `${name}/`, value, visit: "children" as const }] : []),
+  ]);
+  return visits.sort((a, b) => comparePaths(a.key, b.key));
+}
+
+function scanChildren(scan: Scan, directory: string): void {
+  scan.options.signal?.throwIfAborted();
+  const prefix = directory === "" ? "" : `${directory}/`;
+  const siblings = readNames(directory === "" ? scan.root : `${scan.root}/${directory}`).flatMap((name) => {
+    const value = scanOne(scan, prefix + name);
+    return value === undefined ? [] : [{ name, isDirectory: value.entry.type === "directory", value }];
+  });
+  const unsure = new Map<string, number>();
+  for (const { key, value, visit } of orderVisits(siblings)) {
+    if (visit === "self") {
+      if (value.choice === "pass") unsure.set(key, scan.entries.length);
+      scan.entries.push(value.entry);
+      continue;
+    }
+    const before = scan.entries.length;
+    scanChildren(scan, value.entry.path);
+    const at = unsure.get(value.entry.path.slice(prefix.length));
+    if (at !== undefined && scan.entries.length === before) scan.entries.splice(at, 1);
+  }
+}
+
+function scanOne(scan: Scan, path: string): { entry: ScannedEntry; choice: ScanChoice } | undefined {
+  const file = `${scan.root}/${path}`;
+  const entry = readEntry(file, path);
+  if (entry === undefined) return undefined;
+  const isDirectory = entry.type === "directory";
+  const choice = scan.options.choose?.(path, isDirectory ? "directory" : "other") ?? "keep";
+  if (choice === "drop" || (choice === "pass" && !isDirectory)) return undefined;
+  return { entry: scan.options.xattrs === "read" ? withXattrs(entry, file) : entry, choice };
+}
+
+function statFile(file: string): BigIntStats {
+  try {
+    return lstatSync(file, { bigint: true });
+  } catch (error) {
+    throw asLayerError(error, file);
+  }
+}
+
+function typeOf(stats: BigIntStats): EntryType | undefined {
+  switch (Number(stats.mode) & 0o170000) {
+    case 0o100000:
+      return "file";
+    case 0o040000:
+      return "directory";
+    case 0o120000:
+      return "symlink";
+    case 0o020000:
+      return "char-device";
+    case 0o060000:
+      return "block-device";
+    case 0o010000:
+      return "fifo";
+    default:
+      return undefined;
+  }
+}
+
+/** glibc, sysmacros.h: the bits of a device number. */
+function deviceOf(number: bigint): { readonly major: number; readonly minor: number } {
+  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n);
+  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n);
+  return { major: Number(major), minor: Number(minor) };
+}
+
+function readTarget(file: string): string {
+  const target = readlinkSync(file);
+  if (target.includes("\ufffd") && !readlinkSync(file, "buffer").equals(Buffer.from(target))) {
+    throw new LayerError("ENTRY_UNSUPPORTED", `Cannot read symlink "${file}": its target is not UTF-8`, { path: file });
+  }
+  return target;
+}
+
+function checkNames(directory: string): void {
+  for (const name of readdirSync(directory, "buffer")) {
+    if (name.equals(Buffer.from(name.toString()))) continue;
+    throw new LayerError("ENTRY_UNSUPPORTED", `Cannot read "${directory}": the name "${name}" in it is not UTF-8`, {
+      path: directory,
+      hint: "Rename the file",
+    });
+  }
+}
+
+function asLayerError(error: unknown, path: string): unknown {
+  const { code, message } = error as NodeJS.ErrnoException;
+  if (code === undefined || error instanceof LayerError) return error;
+  const isMissing = code === "ENOENT" || code === "ENOTDIR";
+  return new LayerError(isMissing ? "SOURCE_MISSING" : "PERMISSION_MISSING", `Cannot read "${path}": ${message}`, {
+    path,
+    cause: error,
+  });
+}
