@@ -1,8 +1,13 @@
-import type { Digest, IngestStore, Target } from "@varve/oci";
-import type { CacheKey, CacheRecord } from "./record.ts";
+import type { Digest, IngestStore, Layout } from "@varve/oci";
+import type { CacheKey, CacheRecord, RecordLayer } from "./record.ts";
 
 /** What `put` did: stored it, found the same layer there, or kept the other one that came first. */
 export type PutOutcome = { readonly outcome: "stored" | "same" } | { readonly outcome: "conflict"; readonly existing: CacheRecord };
+
+export interface PutOptions {
+  /** The record takes the place of one that came first: for steps that were asked to run again. */
+  readonly replace?: boolean;
+}
 
 /** Cache keys and their records. */
 export interface CacheIndex {
@@ -12,7 +17,9 @@ export interface CacheIndex {
    * Stores a record, first write wins. Its blobs must be in the content store already.
    * @throws CacheError `RECORD_INVALID` where a blob it names is not.
    */
-  put(record: CacheRecord): Promise<PutOutcome>;
+  put(record: CacheRecord, options?: PutOptions): Promise<PutOutcome>;
+  /** A layer of a record by its content digest, where its blobs are there; undefined where there is none. */
+  findLayer(contentDigest: Digest): Promise<RecordLayer | undefined>;
 }
 
 /** A step cache: records, and the blobs that they name. */
@@ -32,7 +39,7 @@ export interface LocalStore extends Cache, AsyncDisposable {
   /** Root of the store; absolute. */
   readonly path: string;
   /** Blobs and tags as an OCI layout that other tools read; safe for many processes. */
-  readonly content: IngestStore & Target & { list(): Promise<readonly { readonly tag: string; readonly digest: Digest }[]> };
+  readonly content: Omit<Layout, "blobPath" | "path">;
   readonly memo: Memo;
   /** Path of a blob's file, for readers that need random access; undefined where it is absent. */
   blobPath(digest: Digest): string | undefined;

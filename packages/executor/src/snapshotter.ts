@@ -20,6 +20,8 @@ export interface SnapshotBase {
 /** Makes writable (and read-only) file systems of extracted layers. */
 export interface Snapshotter {
   readonly name: "overlay" | "copy";
+  /** How layers have to be extracted for it: whiteouts as overlayfs with `trusted.` or `user.` xattrs, or not at all. */
+  readonly whiteouts: "trusted" | "user" | "none";
   /** `directory`: an empty directory of this snapshot's own, on the file system of the layers. */
   prepare(base: SnapshotBase, directory: string): Promise<Snapshot>;
 }

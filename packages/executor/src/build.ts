@@ -1,0 +1,110 @@
+import { availableParallelism } from "node:os";
+import type { BuildGraph } from "@varve/graph";
+import type { ContentSource, Descriptor, ImageConfig, Manifest, Platform } from "@varve/oci";
+import { assembleImage, assembleIndex } from "./assemble-image.ts";
+import { createContextTree } from "./context/context-tree.ts";
+import { openFileDigests } from "./context/file-digests.ts";
+import { StepError } from "./errors.ts";
+import type { BuildEvent } from "./events.ts";
+import { createLayers } from "./layers.ts";
+import { createResolver } from "./resolve.ts";
+import type { RootfsLayer } from "./rootfs.ts";
+import { selectRunner } from "./run/select-runner.ts";
+import { createSemaphore } from "./semaphore.ts";
+import type { BuildOptions, OpenContext, Session } from "./session.ts";
+import { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
+
+/** An image that was built: its words, and its layers, oldest first. */
+export interface BuiltImage {
+  readonly platform: Platform;
+  /** Of the manifest. */
+  readonly descriptor: Descriptor;
+  readonly manifest: Manifest;
+  readonly config: ImageConfig;
+  readonly layers: readonly RootfsLayer[];
+}
+
+export interface BuildResult {
+  readonly images: readonly BuiltImage[];
+  /** The one image's manifest, or the index of several. */
+  readonly descriptor: Descriptor;
+  /** All that `descriptor` leads to; a base's layers are fetched where they are when they are asked for. */
+  readonly content: ContentSource;
+  readonly counts: BuildCounts;
+}
+
+/** Steps that make a layer: all, those found in a cache, those that ran. */
+export interface BuildCounts {
+  readonly steps: number;
+  readonly cached: number;
+  readonly ran: number;
+}
+
+/** Steps that run at once where nobody says: RUN steps mostly wait for something else than a core. */
+export const DEFAULT_CONCURRENCY: number = Math.max(4, availableParallelism());
+
+/**
+ * Builds the graphs (one for each platform) and assembles their images. The first failure ends all other steps.
+ * @throws StepError where a step fails, `CANCELLED` where the signal ends the build.
+ */
+export async function build(graphs: readonly BuildGraph[], options: BuildOptions): Promise<BuildResult> {
+  const failure = new AbortController();
+  const signal = AbortSignal.any([options.signal, failure.signal]);
+  const counts = { steps: 0, cached: 0, ran: 0 };
+  const onEvent = (event: BuildEvent): void => {
+    count(event, counts);
+    options.onEvent(event);
+  };
+  const session = createSession({ ...options, signal, onEvent });
+  const resolve = createResolver(session);
+  const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
+  try {
+    const images = await Promise.all(builds);
+    return { ...(await assembleIndex(images, session.options)), images, counts };
+  } catch (error) {
+    failure.abort(new StepError("CANCELLED", "Cannot go on: another step failed"));
+    await Promise.allSettled(builds);
+    throw options.signal.aborted ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error }) : error;
+  }
+}
+
+function count(event: BuildEvent, counts: { steps: number; cached: number; ran: number }): void {
+  if (event.type === "step-cached") counts.cached += 1;
+  else if (event.type === "step-finished" && event.step.kind !== "from") counts.ran += 1;
+  counts.steps = counts.cached + counts.ran;
+}
+
+function createSession(options: BuildOptions): Session {
+  const runner = once(() => selectRunner(options.runner));
+  const snapshotter = once(async () => selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")));
+  const contexts = new Map<string, Promise<OpenContext>>();
+  return {
+    options,
+    runner,
+    snapshotter,
+    layers: createLayers({ ...options, snapshotter }),
+    semaphore: createSemaphore(options.concurrency),
+    making: new Map(),
+    context(name) {
+      const known = contexts.get(name) ?? openContext(name, options);
+      contexts.set(name, known);
+      return known;
+    },
+  };
+}
+
+async function openContext(name: string, { contexts, store }: BuildOptions): Promise<OpenContext> {
+  const source = contexts.get(name);
+  if (source === undefined) {
+    throw new StepError("CONTEXT_INVALID", name === "" ? "Cannot copy: the build has no context" : `Cannot use build context "${name}": it was not given`, {
+      hint: name === "" ? "Give a directory as the last argument" : `Give it with --build-context ${name}=PATH`,
+    });
+  }
+  const tree = createContextTree(source);
+  return { tree, digests: await openFileDigests(tree, store.memo) };
+}
+
+function once<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}

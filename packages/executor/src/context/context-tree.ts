@@ -1,0 +1,135 @@
+import { lstatSync, readdirSync, readlinkSync, type BigIntStats } from "node:fs";
+import { join } from "node:path";
+import type { IgnoreMatcher } from "@varve/dockerfile";
+import { type Entry, type EntryType, type FileTree, readXattrs } from "@varve/layer";
+import { StepError } from "../errors.ts";
+
+/** A directory on this machine as a build context. */
+export interface ContextSource {
+  readonly type: "directory";
+  /** Absolute. */
+  readonly path: string;
+  /** What .dockerignore leaves out; undefined: nothing. */
+  readonly ignore: IgnoreMatcher | undefined;
+  /** Name of the ignore file, for messages. */
+  readonly ignoreFile?: string;
+}
+
+/** A context as a tree, with what tells a changed file from an unchanged one. */
+export interface ContextTree extends FileTree {
+  readonly source: ContextSource;
+  /** The file's stat as it was looked up; undefined for what is not in the context. */
+  stat(path: string): BigIntStats | undefined;
+  /** True where .dockerignore leaves something out that was looked for. */
+  isIgnored(path: string): boolean;
+}
+
+/** File types of st_mode; sockets are left out, as they mean nothing in an image. */
+const TYPES: ReadonlyMap<bigint, EntryType> = new Map([
+  [0o100000n, "file"],
+  [0o040000n, "directory"],
+  [0o120000n, "symlink"],
+  [0o010000n, "fifo"],
+  [0o020000n, "char-device"],
+  [0o060000n, "block-device"],
+]);
+const TYPE_MASK = 0o170000n;
+
+/**
+ * The tree of a context directory, read as far as it is asked for and remembered. All belongs to root, as in
+ * BuildKit; modes, times and links are the files' own. Excluded paths are absent, and an excluded directory is
+ * present only where something in it is included again.
+ * @throws StepError `CONTEXT_INVALID` from lookups, where the directory cannot be read.
+ */
+export function createContextTree(source: ContextSource): ContextTree {
+  const nodes = new Map<string, Node | undefined>();
+  const names = new Map<string, readonly string[]>();
+  const load = (path: string): Node | undefined => {
+    if (nodes.has(path)) return nodes.get(path);
+    const node = readNode(source.path, path);
+    nodes.set(path, node);
+    return node;
+  };
+  const isIgnored = (path: string): boolean => path !== "" && source.ignore?.matches(path).excluded === true;
+  const isPresent = (path: string): boolean => {
+    if (!isIgnored(path)) return load(path) !== undefined;
+    if (source.ignore?.canSkipDirectory(path) === true || load(path)?.entry.type !== "directory") return false;
+    return list(path).length > 0;
+  };
+  const list = (path: string): readonly string[] => {
+    const known = names.get(path);
+    if (known !== undefined) return known;
+    const all = load(path)?.entry.type === "directory" ? readNames(source.path, path) : [];
+    const present = all.filter((name) => isPresent(path === "" ? name : `${path}/${name}`));
+    names.set(path, present);
+    return present;
+  };
+  return {
+    source,
+    isIgnored,
+    list,
+    lookup: (path) => (isPresent(path) ? load(path)?.entry : undefined),
+    stat: (path) => (isPresent(path) ? load(path)?.stat : undefined),
+  };
+}
+
+interface Node {
+  readonly entry: Entry;
+  readonly stat: BigIntStats;
+}
+
+function readNode(root: string, path: string): Node | undefined {
+  const file = join(root, path);
+  const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
+  if (stat === undefined) return undefined;
+  const type = TYPES.get(stat.mode & TYPE_MASK);
+  if (type === undefined) return undefined;
+  const xattrs = type === "symlink" ? undefined : readXattrs(file);
+  const entry: Entry = {
+    path,
+    type,
+    mode: Number(stat.mode & 0o7777n),
+    uid: 0,
+    gid: 0,
+    size: type === "file" ? Number(stat.size) : 0,
+    mtime: stat.mtimeNs,
+    ...(type === "symlink" ? { linkname: readlinkSync(file) } : {}),
+    ...(type === "file" ? { content: { path: file } } : {}),
+    ...(type === "file" && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
+    ...(type === "char-device" || type === "block-device" ? { device: deviceNumber(stat.rdev) } : {}),
+    ...(xattrs === undefined ? {} : { xattrs }),
+  };
+  return { entry, stat };
+}
+
+/** Linux packs major and minor numbers into `rdev` as gnu_dev_major(3) says. */
+function deviceNumber(rdev: bigint): { readonly major: number; readonly minor: number } {
+  const major = ((rdev >> 8n) & 0xfffn) | ((rdev >> 32n) & ~0xfffn);
+  const minor = (rdev & 0xffn) | ((rdev >> 12n) & ~0xffn);
+  return { major: Number(major), minor: Number(minor & 0xffff_ffffn) };
+}
+
+function readNames(root: string, path: string): string[] {
+  const file = join(root, path);
+  const names = unlessMissing(() => readdirSync(file), { file, missing: [] });
+  const damaged = names.find((name) => name.includes("\uFFFD"));
+  if (damaged !== undefined) {
+    throw new StepError("CONTEXT_INVALID", `Cannot read the names in "${file}": "${damaged}" is not valid UTF-8`, {
+      hint: "Rename the file, or leave it out with .dockerignore",
+    });
+  }
+  return names.toSorted();
+}
+
+function unlessMissing<T>(read: () => T, { file, missing }: { readonly file: string; readonly missing: T }): T {
+  try {
+    return read();
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code === "ENOENT" || code === "ENOTDIR" || code === "ENAMETOOLONG") return missing;
+    throw new StepError("CONTEXT_INVALID", `Cannot read "${file}" of the build context: ${code ?? String(cause)}`, {
+      cause,
+      hint: "Make it readable, or leave it out with .dockerignore",
+    });
+  }
+}

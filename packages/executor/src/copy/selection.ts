@@ -1,0 +1,141 @@
+import { createIgnoreMatcher, createPathMatcher, parseDockerignore } from "@varve/dockerfile";
+import type { Entry, FileTree } from "@varve/layer";
+import { resolvePath } from "@varve/layer";
+import { StepError } from "../errors.ts";
+
+/** One thing that a source names: a file, or a directory with all that is selected in it. */
+export interface SelectedRoot {
+  /** Last name of the path that the source gave: what a file is called in a destination directory. */
+  readonly name: string;
+  /** The entry itself; a symlink that the source named was followed. */
+  readonly entry: Entry;
+  /** Of a directory: what is below it, parents first, paths relative to it. */
+  readonly children: readonly Entry[];
+  /** Of `--parents`: children may come without their directories' own selection, which are then made as they are in the source. */
+  readonly parents: boolean;
+}
+
+export interface SelectOptions {
+  /** `--exclude` patterns, relative to each root. */
+  readonly exclude: readonly string[];
+  /** `--parents`. */
+  readonly parents: boolean;
+}
+
+/**
+ * What `source` names in `tree`: a path or wildcards (Go's `filepath.Match`, name by name); relative or absolute,
+ * never above the root. A wildcard that matches nothing selects nothing.
+ * @throws StepError `SOURCE_MISSING` where a path without wildcards is not there.
+ */
+export function selectSource(tree: FileTree, source: string, options: SelectOptions): readonly SelectedRoot[] {
+  if (options.parents) return selectWithParents(tree, source, options);
+  const path = cleanPath(source);
+  if (!hasWildcard(path)) return [selectPath(tree, path, options)];
+  return matchWildcard(tree, path).map((match) => selectPath(tree, match, options));
+}
+
+/** `path` without ".", "..", doubled and outer slashes; what would lead above the root stays at it. */
+export function cleanPath(path: string): string {
+  const names: string[] = [];
+  for (const name of path.split("/")) {
+    if (name === "..") names.pop();
+    else if (name !== "" && name !== ".") names.push(name);
+  }
+  return names.join("/");
+}
+
+/** True where `path` holds `*`, `?` or `[` that is not escaped. */
+export function hasWildcard(path: string): boolean {
+  return /^(?:[^*?[\\]|\\.)*[*?[]/s.test(path);
+}
+
+function selectPath(tree: FileTree, path: string, options: SelectOptions): SelectedRoot {
+  const plain = path.replaceAll(/\\(.)/gs, "$1");
+  const { path: resolved, entry } = resolvePath(tree, plain, { followLast: true });
+  if (entry === undefined) throw sourceMissing(plain);
+  const name = plain.slice(plain.lastIndexOf("/") + 1);
+  if (entry.type !== "directory") return { name, entry, children: [], parents: false };
+  return { name, entry, children: selectBelow(tree, resolved, createFilter(options.exclude)), parents: false };
+}
+
+function sourceMissing(path: string): StepError {
+  return new StepError("SOURCE_MISSING", `Cannot copy "/${path}": not found in the build context or stage it is copied from`);
+}
+
+/** True for a path below a root that is left out. */
+type Filter = (path: string) => boolean;
+
+function createFilter(patterns: readonly string[]): Filter | undefined {
+  if (patterns.length === 0) return undefined;
+  const matcher = createIgnoreMatcher(parseDockerignore(patterns.join("\n")));
+  return (path) => matcher.matches(path).excluded;
+}
+
+/** Entries below `root` that are not excluded, parents first; an excluded directory comes only with what is selected in it. */
+function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined): Entry[] {
+  const selected: Entry[] = [];
+  const pending: Entry[] = [];
+  const visit = (path: string, relative: string): void => {
+    for (const name of tree.list(path)) {
+      const entry = tree.lookup(join(path, name));
+      if (entry === undefined) continue;
+      const own = { ...entry, path: join(relative, name) };
+      const excluded = exclude?.(own.path) === true;
+      if (!excluded) selected.push(...pending.splice(0), own);
+      else if (entry.type === "directory") pending.push(own);
+      if (entry.type === "directory") visit(join(path, name), own.path);
+      if (pending.at(-1) === own) pending.pop();
+    }
+  };
+  visit(root, "");
+  return selected;
+}
+
+function matchWildcard(tree: FileTree, pattern: string): string[] {
+  const names = pattern.split("/");
+  const first = names.findIndex((name) => hasWildcard(name));
+  const fixed = names.slice(0, first).join("/").replaceAll(/\\(.)/gs, "$1");
+  const base = resolvePath(tree, fixed, { followLast: true });
+  if (base.entry?.type !== "directory") return [];
+  return names.slice(first).reduce((paths, name) => paths.flatMap((path) => matchName(tree, path, name)), [base.path]).toSorted();
+}
+
+function matchName(tree: FileTree, path: string, pattern: string): string[] {
+  const matches = createPathMatcher(pattern);
+  return tree.list(path).filter(matches).map((name) => join(path, name).replaceAll(/[\\*?[]/g, String.raw`\$&`));
+}
+
+/** `--parents`: the source is cut at its pivot `/./`; what is below the pivot keeps its directories. */
+function selectWithParents(tree: FileTree, source: string, options: SelectOptions): readonly SelectedRoot[] {
+  const pivot = source.indexOf("/./");
+  const root = cleanPath(pivot < 0 ? "" : source.slice(0, pivot));
+  const pattern = cleanPath(pivot < 0 ? source : source.slice(pivot + 3));
+  const roots = hasWildcard(root) ? matchWildcard(tree, root) : [root];
+  const exclude = createFilter(options.exclude);
+  const selected = roots.map((path): SelectedRoot => {
+    const base = resolvePath(tree, path, { followLast: true });
+    if (base.entry === undefined) throw sourceMissing(path);
+    const children = pattern === "" ? selectBelow(tree, base.path, exclude) : selectMatching(tree, { root: base.path, pattern, exclude });
+    return { name: "", entry: base.entry, children, parents: true };
+  });
+  const found = selected.some((each) => pattern === "" || each.children.length > 0);
+  if (!found && !hasWildcard(root) && !hasWildcard(pattern)) throw sourceMissing(join(root, pattern));
+  return selected;
+}
+
+interface MatchOptions {
+  readonly root: string;
+  readonly pattern: string;
+  readonly exclude: Filter | undefined;
+}
+
+/** Entries below `root` that match the pattern or stand below a match, and the directories above these. */
+function selectMatching(tree: FileTree, { root, pattern, exclude }: MatchOptions): Entry[] {
+  const matcher = createIgnoreMatcher(parseDockerignore(pattern));
+  const chosen = selectBelow(tree, root, (path) => !matcher.matches(path).excluded || exclude?.(path) === true);
+  return chosen;
+}
+
+function join(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
+}

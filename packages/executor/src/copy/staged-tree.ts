@@ -1,0 +1,90 @@
+import type { Digest } from "@varve/oci";
+import { digestOf } from "@varve/oci";
+import type { Entry, FileTree } from "@varve/layer";
+
+/**
+ * A base tree and what a copy writes on it, without touching either: lookups see the writes, and what was asked of
+ * the base is remembered. That memory is the destination view: two bases that answer alike get the same layer.
+ */
+export interface StagedTree extends FileTree {
+  /** Puts an entry at its path, in place of what stood there; a directory on a directory merges. */
+  write(entry: Entry): void;
+  /** True where this copy wrote at `path`. */
+  isWritten(path: string): boolean;
+  /** Adds a question that was not about a path, such as the id of a name, and its answer. */
+  remember(question: string, answer: string): void;
+  /** The layer: all that was written, and the directories above it as they stand. */
+  entries(): readonly Entry[];
+  /** Digest of all that was asked of the base, and its answers. */
+  viewDigest(): Digest;
+}
+
+/** A staged tree on `base`. */
+export function createStagedTree(base: FileTree): StagedTree {
+  const written = new Map<string, Entry>();
+  const asked = new Map<string, string>();
+  const replaced = new Set<string>();
+  const lookup = (path: string): Entry | undefined => {
+    const own = written.get(path);
+    if (own !== undefined) return own;
+    if (replaced.size > 0 && isBelow(path, replaced)) return undefined;
+    const beneath = base.lookup(path);
+    if (path !== "" && !asked.has(path)) asked.set(path, answerOf(beneath));
+    return beneath;
+  };
+  return {
+    lookup,
+    list: (path) => [...new Set([...base.list(path), ...childNames(path, written)])].toSorted(),
+    write(entry) {
+      const before = lookup(entry.path);
+      if (before?.type === "directory" && entry.type !== "directory") hideBelow(entry.path, { written, replaced });
+      written.set(entry.path, entry);
+    },
+    isWritten: (path) => written.has(path),
+    remember: (question, answer) => void asked.set(`?${question}`, answer),
+    entries: () => [...withParents(written, lookup).values()],
+    viewDigest: () => digestOf(Buffer.from(JSON.stringify(["varve/view/1", ...asked]))),
+  };
+}
+
+/** What a copy can learn of a path: absent, a directory with its attributes, a link with its target, another type. */
+function answerOf(entry: Entry | undefined): string {
+  if (entry === undefined) return "absent";
+  if (entry.type === "symlink") return `symlink ${entry.linkname ?? ""}`;
+  if (entry.type !== "directory") return entry.type;
+  const xattrs = Object.entries(entry.xattrs ?? {}).map(([name, value]) => `${name}=${Buffer.from(value).toString("hex")}`);
+  return ["directory", entry.mode.toString(8), entry.uid, entry.gid, ...xattrs.toSorted()].join(" ");
+}
+
+function isBelow(path: string, roots: ReadonlySet<string>): boolean {
+  for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+    if (roots.has(path.slice(0, slash))) return true;
+  }
+  return false;
+}
+
+function hideBelow(path: string, state: { readonly written: Map<string, Entry>; readonly replaced: Set<string> }): void {
+  state.replaced.add(path);
+  for (const other of state.written.keys()) if (other.startsWith(`${path}/`)) state.written.delete(other);
+}
+
+function childNames(path: string, written: ReadonlyMap<string, Entry>): string[] {
+  const prefix = path === "" ? "" : `${path}/`;
+  return [...written.keys()]
+    .filter((other) => other.startsWith(prefix) && other !== path && !other.slice(prefix.length).includes("/"))
+    .map((other) => other.slice(prefix.length));
+}
+
+function withParents(written: ReadonlyMap<string, Entry>, lookup: FileTree["lookup"]): Map<string, Entry> {
+  const all = new Map(written);
+  all.delete("");
+  for (const path of written.keys()) {
+    for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
+      const parent = path.slice(0, slash);
+      if (all.has(parent)) break;
+      const entry = lookup(parent);
+      if (entry !== undefined) all.set(parent, entry);
+    }
+  }
+  return all;
+}

@@ -1,0 +1,150 @@
+import { existsSync } from "node:fs";
+import { mkdir, rename, rm } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import type { LocalStore } from "@varve/cache";
+import { decodeLayerIndex, encodeLayerIndex, extractLayer, LAYER_INDEX_MEDIA_TYPE, stackTrees, type FileTree, type LayerIndex } from "@varve/layer";
+import { type Descriptor, type Digest, readContent } from "@varve/oci";
+import type { OnBuildEvent } from "./events.ts";
+import type { Rootfs, RootfsLayer } from "./rootfs.ts";
+import type { Snapshotter } from "./snapshotter.ts";
+
+/** Layers of rootfs, brought to this machine as far as a step needs them, each once. */
+export interface Layers {
+  /** What `layer` holds; fetches the blob where that was never looked at. */
+  index(layer: RootfsLayer): Promise<LayerIndex>;
+  /** The directory where `layer` stands extracted. */
+  directory(layer: RootfsLayer): Promise<string>;
+  /** The file system of `rootfs`, without the contents of its files. */
+  tree(rootfs: Rootfs): Promise<FileTree>;
+  /** The same with contents, and the extracted layers, oldest first. */
+  extractedTree(rootfs: Rootfs): Promise<{ readonly tree: FileTree; readonly directories: readonly string[] }>;
+}
+
+export interface LayersOptions {
+  readonly store: LocalStore;
+  readonly snapshotter: () => Promise<Snapshotter>;
+  readonly signal: AbortSignal;
+  readonly onEvent: OnBuildEvent;
+}
+
+const MEMO = "layer-index/1";
+const MAX_INDEX = 512 * 1024 * 1024;
+
+/** Layers in `store`; concurrent requests for one layer share the work. */
+export function createLayers(options: LayersOptions): Layers {
+  const indexes = new Map<Digest, Promise<LayerIndex>>();
+  const directories = new Map<Digest, Promise<string>>();
+  const directory = (layer: RootfsLayer): Promise<string> =>
+    once(directories, layer.layer.diffId, () => ensureExtracted(layer, options));
+  const index = (layer: RootfsLayer): Promise<LayerIndex> =>
+    once(indexes, layer.layer.diffId, async () => {
+      const known = await readIndex(layer, options);
+      if (known !== undefined) return known;
+      await extract(layer, options);
+      const fresh = await readIndex(layer, options);
+      if (fresh === undefined) throw new Error(`Cannot index layer "${layer.layer.diffId}": its index vanished from the store`);
+      return fresh;
+    });
+  const stack = async (rootfs: Rootfs, paths: readonly string[]): Promise<FileTree> => {
+    const all = await Promise.all(rootfs.layers.map(index));
+    return stackTrees(all.map((each, position) => ({ index: each, ...(paths[position] === undefined ? {} : { directory: paths[position] }) })));
+  };
+  return {
+    index,
+    directory,
+    tree: (rootfs) => stack(rootfs, []),
+    async extractedTree(rootfs) {
+      const paths = await Promise.all(rootfs.layers.map(directory));
+      return { tree: await stack(rootfs, paths), directories: paths };
+    },
+  };
+}
+
+/** Stores the layer index as a blob, and remembers it under the layer's diff ID. */
+export async function storeLayerIndex(index: LayerIndex, store: LocalStore): Promise<Descriptor> {
+  const writer = await store.content.openWriter();
+  try {
+    await writer.write(encodeLayerIndex(index));
+    const descriptor = { mediaType: LAYER_INDEX_MEDIA_TYPE, ...(await writer.commit()) };
+    await store.memo.put(MEMO, index.diffId, Buffer.from(JSON.stringify(descriptor)));
+    return descriptor;
+  } finally {
+    await writer.abort();
+  }
+}
+
+/** Makes the layer's blob part of the store, telling how far it is. */
+export async function fetchLayer(layer: RootfsLayer, { store, signal, onEvent }: Omit<LayersOptions, "snapshotter">): Promise<void> {
+  const { descriptor } = layer.layer;
+  store.use([descriptor.digest]);
+  if (await store.content.exists(descriptor)) return;
+  const transfer = { type: "transfer", direction: "pull", name: descriptor.digest, total: descriptor.size } as const;
+  onEvent({ ...transfer, current: 0, done: false });
+  await store.content.push(descriptor, counted(), { signal });
+  onEvent({ ...transfer, current: descriptor.size, done: true });
+
+  async function* counted(): AsyncGenerator<Uint8Array> {
+    let current = 0;
+    for await (const chunk of layer.content.fetch(descriptor, { signal })) {
+      current += (chunk as Uint8Array).length;
+      onEvent({ ...transfer, current, done: false });
+      yield chunk as Uint8Array;
+    }
+  }
+}
+
+async function readIndex(layer: RootfsLayer, { store }: LayersOptions): Promise<LayerIndex | undefined> {
+  const descriptor = layer.index ?? (await rememberedIndex(layer.layer.diffId, store));
+  if (descriptor === undefined || !(await store.content.exists(descriptor))) return undefined;
+  store.use([descriptor.digest]);
+  return decodeLayerIndex(await readContent(store.content, descriptor, { limit: MAX_INDEX }));
+}
+
+async function rememberedIndex(diffId: Digest, store: LocalStore): Promise<Descriptor | undefined> {
+  const value = await store.memo.get(MEMO, diffId);
+  return value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as Descriptor);
+}
+
+async function ensureExtracted(layer: RootfsLayer, options: LayersOptions): Promise<string> {
+  const path = options.store.layerPath(layer.layer.diffId);
+  options.store.use([layer.layer.diffId]);
+  if (!existsSync(path)) await extract(layer, options);
+  return path;
+}
+
+/** Extracts next to where the layer will stand, then moves it there; whoever comes second throws its own away. */
+async function extract(layer: RootfsLayer, options: LayersOptions): Promise<void> {
+  const { store, signal } = options;
+  await fetchLayer(layer, options);
+  const { descriptor, diffId } = layer.layer;
+  const temporary = await store.makeTemporaryDirectory("tmp");
+  const directory = join(temporary, "layer");
+  try {
+    await mkdir(directory);
+    const overlay = (await options.snapshotter()).whiteouts;
+    const content = store.content.fetch(descriptor, { signal });
+    const index = await extractLayer(content, { mediaType: descriptor.mediaType, directory, overlay, expectedDiffId: diffId, signal });
+    await storeLayerIndex(index, store);
+    await moveInPlace(directory, store.layerPath(diffId));
+  } finally {
+    await rm(temporary, { recursive: true, force: true });
+  }
+}
+
+async function moveInPlace(from: string, to: string): Promise<void> {
+  await mkdir(dirname(to), { recursive: true });
+  try {
+    await rename(from, to);
+  } catch (cause) {
+    const code = (cause as NodeJS.ErrnoException).code;
+    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw cause;
+  }
+}
+
+function once<T>(known: Map<Digest, Promise<T>>, key: Digest, make: () => Promise<T>): Promise<T> {
+  const existing = known.get(key);
+  if (existing !== undefined) return existing;
+  const made = make();
+  known.set(key, made);
+  return made;
+}

@@ -1,0 +1,174 @@
+import type { CacheRecord } from "@varve/cache";
+import type { Step } from "@varve/graph";
+import type { Entry } from "@varve/layer";
+import { commitLayer } from "./commit-layer.ts";
+import { StepError } from "./errors.ts";
+import type { StepKey } from "./keys.ts";
+import { addLayer, createRootfs, type Rootfs, type RootfsLayer } from "./rootfs.ts";
+import type { MadeLayer, Session } from "./session.ts";
+import { createCopyWork } from "./steps/copy-step.ts";
+import { createRunWork } from "./steps/run-step.ts";
+import { createWorkdirWork } from "./steps/workdir-step.ts";
+
+/** What a step that makes a layer must be able to do; each part is asked for only when it is needed. */
+export interface StepWork {
+  /** The key by what is known without looking at files beneath. */
+  cheapKey(): Promise<StepKey>;
+  /** The key by what the step really consults; undefined where the cheap one is precise. */
+  readonly preciseKey: (() => Promise<StepKey>) | undefined;
+  /** Does the work. */
+  make(): Promise<MadeEntries>;
+}
+
+/** A layer's entries, and what to do with the files behind them once the layer is stored. */
+export interface MadeEntries {
+  readonly entries: readonly Entry[];
+  /** Keeps the files as the extracted layer at `path`; undefined: they belong to someone else. */
+  readonly keep?: (path: string) => Promise<void>;
+  /** Removes what was made for the step. */
+  readonly dispose?: () => Promise<void>;
+}
+
+/** Gives each step's rootfs, each step once; steps that do not need each other go on side by side. */
+export function createResolver(session: Session): (step: Step) => Promise<Rootfs> {
+  const known = new Map<Step, Promise<Rootfs>>();
+  const resolve = (step: Step): Promise<Rootfs> => {
+    const existing = known.get(step);
+    if (existing !== undefined) return existing;
+    const made = resolveStep(step, session, resolve);
+    known.set(step, made);
+    return made;
+  };
+  return resolve;
+}
+
+type LayerStep = Exclude<Step, { kind: "from" }>;
+
+async function resolveStep(step: Step, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<Rootfs> {
+  if (step.kind === "from") return resolveFrom(step, session);
+  const [parent, made] = await Promise.all([resolve(step.parent), makeLayer(step, session, resolve)]);
+  return addLayer(parent, rootfsLayer(made, session));
+}
+
+function resolveFrom(step: Extract<Step, { kind: "from" }>, { options }: Session): Rootfs {
+  const time = Date.now();
+  options.onEvent({ type: "step-started", step, time });
+  const image = step.source.type === "image" ? step.source.image : undefined;
+  const layers = (image?.layers ?? []).map((layer) => ({ layer, id: layer.diffId, content: image!.content, index: undefined, createdAt: undefined }));
+  options.onEvent({ type: "step-finished", step, time, duration: 0, layer: undefined });
+  return createRootfs(layers);
+}
+
+function rootfsLayer({ layer, createdAt }: MadeLayer, { options }: Session): RootfsLayer {
+  return { layer: { descriptor: layer.descriptor, diffId: layer.diffId }, id: layer.contentDigest, content: options.cache.content, index: layer.index, createdAt };
+}
+
+async function makeLayer(step: LayerStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<MadeLayer> {
+  const work = createWork(step, session, resolve);
+  try {
+    session.options.signal.throwIfAborted();
+    return await lookUpOrMake(step, work, session);
+  } catch (error) {
+    throw failed(step, error, session);
+  }
+}
+
+function createWork(step: LayerStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+  switch (step.kind) {
+    case "run":
+      return createRunWork(step, session, resolve);
+    case "copy":
+      return createCopyWork(step, session, resolve);
+    case "workdir":
+      return createWorkdirWork(step, session, resolve);
+    default:
+      return step satisfies never;
+  }
+}
+
+/** Cheap key, then precise key, then work; a hit under the precise key is written back under the cheap one. */
+async function lookUpOrMake(step: LayerStep, work: StepWork, session: Session): Promise<MadeLayer> {
+  const cheap = await work.cheapKey();
+  const found = await lookUp(step, cheap, session);
+  if (found !== undefined) return hit(step, found, session);
+  if (work.preciseKey === undefined) return makeOnce(step, { work, keys: [cheap] }, session);
+  const precise = await work.preciseKey();
+  const foundPrecise = await lookUp(step, precise, session);
+  if (foundPrecise === undefined) return makeOnce(step, { work, keys: [precise, cheap] }, session);
+  await session.options.cache.index.put({ ...foundPrecise, ...cheap });
+  return hit(step, foundPrecise, session);
+}
+
+async function lookUp(step: LayerStep, { key }: StepKey, { options }: Session): Promise<CacheRecord | undefined> {
+  if (step.noCache === true) return undefined;
+  const [record] = await options.cache.index.getMany([key]);
+  return record;
+}
+
+function hit(step: LayerStep, record: CacheRecord, { options }: Session): MadeLayer {
+  const layer = record.layer;
+  if (layer === undefined) throw new Error(`Cannot use the record of step "${step.name}": it has no layer`);
+  options.store.use([layer.descriptor.digest, layer.index.digest]);
+  options.onEvent({ type: "step-cached", step, time: Date.now(), source: "local" });
+  return { layer, createdAt: record.createdAt };
+}
+
+interface Making {
+  readonly work: StepWork;
+  /** The first is the most precise; the record is put under all of them. */
+  readonly keys: readonly [StepKey, ...StepKey[]];
+}
+
+async function makeOnce(step: LayerStep, making: Making, session: Session): Promise<MadeLayer> {
+  const [{ key }] = making.keys;
+  const running = session.making.get(key);
+  if (running !== undefined) {
+    const made = await running;
+    session.options.onEvent({ type: "step-cached", step, time: Date.now(), source: "local" });
+    return made;
+  }
+  const made = session.semaphore.run(() => make(step, making, session));
+  session.making.set(key, made);
+  return made;
+}
+
+async function make(step: LayerStep, { work, keys }: Making, session: Session): Promise<MadeLayer> {
+  const { options } = session;
+  options.signal.throwIfAborted();
+  const started = Date.now();
+  options.onEvent({ type: "step-started", step, time: started });
+  const made = await work.make();
+  try {
+    const { layer, isNew } = await commitLayer(made.entries, options);
+    if (isNew) await made.keep?.(options.store.layerPath(layer.diffId));
+    const duration = Date.now() - started;
+    const createdAt = new Date(started).toISOString();
+    for (const key of keys) {
+      await options.cache.index.put({ ...key, layer, createdAt, duration, producer: options.producer }, { replace: step.noCache === true });
+    }
+    options.onEvent({ type: "step-finished", step, time: Date.now(), duration, layer: layer.descriptor.digest });
+    return { layer, createdAt };
+  } finally {
+    await made.dispose?.();
+  }
+}
+
+/** The error with its place, told once: a step that fails because its input did is no news. */
+function failed(step: LayerStep, error: unknown, { options }: Session): unknown {
+  if (error instanceof StepError && error.place !== undefined) return error;
+  if (options.signal.aborted) return options.signal.reason;
+  const placed = placeError(step, error);
+  options.onEvent({ type: "step-failed", step, time: Date.now(), error: placed });
+  return placed;
+}
+
+function placeError(step: LayerStep, error: unknown): unknown {
+  if (!(error instanceof StepError)) return error;
+  const { hint, cause, exitCode, message, code } = error;
+  return new StepError(code, message, {
+    place: { step: step.name, location: step.location },
+    ...(hint === undefined ? {} : { hint }),
+    ...(cause === undefined ? {} : { cause }),
+    ...(exitCode === undefined ? {} : { exitCode }),
+  });
+}

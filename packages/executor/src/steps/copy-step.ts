@@ -1,0 +1,199 @@
+import { type CopySource, type CopyStep, type FileSet, type Step, stepDefinition } from "@varve/graph";
+import { type Entry, type FileTree, stackTrees, treeDigest } from "@varve/layer";
+import type { Digest } from "@varve/oci";
+import { digestOf } from "@varve/oci";
+import { explainMissing } from "../copy/explain-missing.ts";
+import { parseChmod } from "../copy/mode.ts";
+import { namesOwner, type Owner, resolveOwner } from "../copy/owner.ts";
+import { placeSelection, type Placement } from "../copy/place.ts";
+import { placeArchive } from "../copy/place-archive.ts";
+import { type SelectedRoot, selectSource } from "../copy/selection.ts";
+import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
+import { downloadFile } from "../copy/download.ts";
+import { cloneRepository } from "../copy/git.ts";
+import { detectLocalArchive } from "../copy/archive-source.ts";
+import type { StepKey } from "../keys.ts";
+import { createStepKey } from "../keys.ts";
+import type { Rootfs } from "../rootfs.ts";
+import { type Session, undatedTime } from "../session.ts";
+import type { StepWork } from "../resolve.ts";
+
+/** A source whose files are known: what it selected, how it is placed, and the digest that stands for it in keys. */
+interface OpenSource {
+  readonly roots: readonly SelectedRoot[];
+  /** Archives among the roots are unpacked. */
+  readonly unpack: boolean;
+  readonly digest: Digest;
+}
+
+/** Everything of a COPY or ADD that needs its inputs; `resolve` gives a step's rootfs. */
+export function createCopyWork(step: CopyStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+  const definition = stepDefinition(step);
+  const sources = lazy(() => openSources(step, session, resolve));
+  const parent = lazy(() => resolve(step.parent));
+  const staged = lazy(async () => {
+    const base = await openBase(step, session, parent);
+    return placeSources(step, await sources(), { base, session });
+  });
+  const hasStageSource = step.sources.some((source) => source.type === "path" && source.from.type === "step");
+  const keyOf = async (inputs: readonly Digest[], parentDigest: Digest | undefined): Promise<StepKey> =>
+    createStepKey({ definition, inputs, parent: parentDigest });
+  const sourceDigests = async (): Promise<Digest[]> => (await sources()).map((source) => source.digest);
+  return {
+    async cheapKey() {
+      const inputs = await cheapInputs(step, resolve, sources);
+      return keyOf(inputs, step.link ? undefined : (await parent()).digest);
+    },
+    preciseKey: step.link && !hasStageSource ? undefined : async () => keyOf(await sourceDigests(), step.link ? undefined : (await staged()).viewDigest()),
+    make: async () => ({ entries: (await staged()).entries() }),
+  };
+}
+
+function lazy<T>(make: () => Promise<T>): () => Promise<T> {
+  let made: Promise<T> | undefined;
+  return () => (made ??= make());
+}
+
+/** Inputs by what is known without looking at files: a stage's rootfs instead of what is copied from it. */
+async function cheapInputs(step: CopyStep, resolve: (step: Step) => Promise<Rootfs>, sources: () => Promise<readonly OpenSource[]>): Promise<Digest[]> {
+  return Promise.all(
+    step.sources.map(async (source, position) => {
+      if (source.type === "path" && source.from.type === "step") return (await resolve(source.from.step)).digest;
+      const open = (await sources())[position];
+      if (open === undefined) throw new Error(`Cannot key step "${step.name}": source ${position} was not opened`);
+      return open.digest;
+    }),
+  );
+}
+
+async function openBase(step: CopyStep, session: Session, parent: () => Promise<Rootfs>): Promise<FileTree> {
+  if (step.link) return stackTrees([]);
+  const needsNames = step.chown !== undefined && namesOwner(step.chown);
+  const rootfs = await parent();
+  return needsNames ? (await session.layers.extractedTree(rootfs)).tree : session.layers.tree(rootfs);
+}
+
+async function openSources(step: CopyStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<readonly OpenSource[]> {
+  return Promise.all(step.sources.map((source) => openSource(source, { step, session, resolve })));
+}
+
+interface SourceContext {
+  readonly step: CopyStep;
+  readonly session: Session;
+  readonly resolve: (step: Step) => Promise<Rootfs>;
+}
+
+async function openSource(source: CopySource, context: SourceContext): Promise<OpenSource> {
+  const { step, session } = context;
+  switch (source.type) {
+    case "path":
+      return openPath(source, context);
+    case "inline":
+      return openInline(source, undatedTime(session.options.epoch));
+    case "http": {
+      const download = await downloadFile(source.url, { checksum: step.checksum, ...session.options });
+      return { roots: [fileRoot(download.entry, download.name)], unpack: step.unpack === true, digest: download.digest };
+    }
+    case "git": {
+      const clone = await cloneRepository(source, { checksum: step.checksum, exclude: step.exclude, ...session.options });
+      return { roots: [clone.root], unpack: false, digest: clone.digest };
+    }
+    default:
+      return source satisfies never;
+  }
+}
+
+function fileRoot(entry: Entry, name: string): SelectedRoot {
+  return { name, entry, children: [], parents: false };
+}
+
+function openInline(source: Extract<CopySource, { type: "inline" }>, mtime: bigint): OpenSource {
+  const bytes = Buffer.from(source.content);
+  const digest = digestOf(bytes);
+  const entry: Entry = { path: source.name, type: "file", mode: 0o644, uid: 0, gid: 0, size: bytes.length, mtime, digest, content: { bytes } };
+  return { roots: [fileRoot(entry, source.name)], unpack: false, digest };
+}
+
+async function openPath(source: Extract<CopySource, { type: "path" }>, context: SourceContext): Promise<OpenSource> {
+  const { step, session } = context;
+  const { tree, complete, save } = await openFileSet(source.from, context);
+  const selected = explainMissing(() => selectSource(tree, source.path, { exclude: step.exclude, parents: step.parents }), { source, tree, step });
+  const roots = selected.map(complete);
+  await save();
+  return { roots, unpack: step.unpack ?? step.instruction === "ADD", digest: selectionDigest(roots) };
+}
+
+interface OpenFileSet {
+  readonly tree: FileTree;
+  /** The root with digests on all its files. */
+  readonly complete: (root: SelectedRoot) => SelectedRoot;
+  readonly save: () => Promise<void>;
+}
+
+async function openFileSet(from: FileSet, { session, resolve }: SourceContext): Promise<OpenFileSet> {
+  if (from.type === "step") {
+    const { tree } = await session.layers.extractedTree(await resolve(from.step));
+    return { tree, complete: (root) => root, save: async () => {} };
+  }
+  const { tree, digests } = await session.context(from.name);
+  const complete = (root: SelectedRoot): SelectedRoot => {
+    const top = root.entry.path;
+    const children = root.children.map((child) => digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child));
+    return { ...root, entry: digests.withDigest(top, root.entry), children };
+  };
+  return { tree, complete, save: () => digests.save() };
+}
+
+/** Digest of what a source selected: names, attributes, contents and which files are one; times left out. */
+function selectionDigest(roots: readonly SelectedRoot[]): Digest {
+  const entries = roots.flatMap((root, position) => {
+    const top = `${position}/${root.name}`;
+    const seen = new Map<string, string>();
+    const all = [{ ...root.entry, path: top }, ...root.children.map((child) => ({ ...child, path: `${top}/${child.path}` }))];
+    return all.map((entry) => asHardlink(entry, seen));
+  });
+  return treeDigest(entries);
+}
+
+function asHardlink(entry: Entry, seen: Map<string, string>): Entry {
+  if (entry.inode === undefined) return entry;
+  const first = seen.get(entry.inode);
+  if (first === undefined) seen.set(entry.inode, entry.path);
+  return first === undefined ? entry : { ...entry, type: "hardlink", linkname: first };
+}
+
+interface PlaceContext {
+  readonly base: FileTree;
+  readonly session: Session;
+}
+
+async function placeSources(step: CopyStep, sources: readonly OpenSource[], { base, session }: PlaceContext): Promise<StagedTree> {
+  const tree = createStagedTree(base);
+  const placement: Placement = {
+    destination: step.destination,
+    owner: stepOwner(step, base, tree),
+    chmod: step.chmod === undefined ? undefined : parseChmod(step.chmod),
+    createdTime: undatedTime(session.options.epoch),
+  };
+  for (const source of sources) {
+    for (const root of source.roots) await placeRoot(tree, root, { placement, source, session });
+  }
+  return tree;
+}
+
+function stepOwner(step: CopyStep, base: FileTree, tree: StagedTree): Owner | undefined {
+  if (step.chown === undefined) return undefined;
+  return resolveOwner(step.chown, { tree: step.link ? undefined : base, remember: (question, answer) => tree.remember(question, answer) });
+}
+
+interface RootContext {
+  readonly placement: Placement;
+  readonly source: OpenSource;
+  readonly session: Session;
+}
+
+async function placeRoot(tree: StagedTree, root: SelectedRoot, { placement, source, session }: RootContext): Promise<void> {
+  const archive = source.unpack ? detectLocalArchive(root.entry) : undefined;
+  if (archive === undefined) placeSelection(tree, root, placement);
+  else await placeArchive(tree, archive, { placement, session });
+}

@@ -1,0 +1,119 @@
+import { mkdir } from "node:fs/promises";
+import { chmod, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { type RunStep, type Step, stepDefinition } from "@varve/graph";
+import { type FileTree, resolvePath } from "@varve/layer";
+import { StepError } from "../errors.ts";
+import { createStepKey } from "../keys.ts";
+import { openMounts, type OpenMounts } from "../mounts/open-mounts.ts";
+import { mountInputs } from "../mounts/mount-inputs.ts";
+import { createOutputTail } from "../output-tail.ts";
+import type { MadeEntries, StepWork } from "../resolve.ts";
+import type { Rootfs } from "../rootfs.ts";
+import type { BindMount, RunCommand } from "../runner.ts";
+import type { Session } from "../session.ts";
+import type { Snapshot } from "../snapshotter.ts";
+import { lookupUser, type User } from "../users.ts";
+
+/** BuildKit's name for the machine that RUN sees. */
+const HOSTNAME = "buildkitsandbox";
+const SCRIPT_DIRECTORY = "/dev/pipes";
+
+/** RUN: a process on a writable snapshot of the rootfs beneath; what it changed is the layer. */
+export function createRunWork(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+  const definition = stepDefinition(step);
+  return {
+    async cheapKey() {
+      const [parent, inputs] = await Promise.all([resolve(step.parent), mountInputs(step, session, resolve)]);
+      return createStepKey({ definition, inputs, parent: parent.digest });
+    },
+    preciseKey: undefined,
+    make: () => run(step, session, resolve),
+  };
+}
+
+async function run(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<MadeEntries> {
+  const { store } = session.options;
+  const stack = new AsyncDisposableStack();
+  try {
+    const { tree, directories } = await session.layers.extractedTree(await resolve(step.parent));
+    const snapshotter = await session.snapshotter();
+    const snapshot = stack.use(await snapshotter.prepare({ layers: directories, tree }, await store.makeTemporaryDirectory("mounts")));
+    const user = lookupUser(step.user, tree);
+    await makeWorkdir(snapshot, step, tree);
+    const mounts = stack.use(await openMounts(step, { session, resolve, tree }));
+    await runProcess(step, { session, snapshot, user, mounts });
+    const entries = await snapshot.diff();
+    const owned = stack.move();
+    return { entries, keep: (path) => snapshot.commit(path), dispose: () => owned.disposeAsync() };
+  } catch (error) {
+    await stack.disposeAsync();
+    throw error;
+  }
+}
+
+/** The directory that the process starts in, made where the image names one that it does not have. */
+async function makeWorkdir(snapshot: Snapshot, step: RunStep, tree: FileTree): Promise<void> {
+  const { path, entry } = resolvePath(tree, step.workdir, { followLast: true });
+  if (entry === undefined) await mkdir(join(snapshot.rootfs, path), { recursive: true, mode: 0o755 });
+}
+
+interface ProcessContext {
+  readonly session: Session;
+  readonly snapshot: Snapshot;
+  readonly user: User;
+  readonly mounts: OpenMounts;
+}
+
+async function runProcess(step: RunStep, { session, snapshot, user, mounts }: ProcessContext): Promise<void> {
+  const { options } = session;
+  const scratch = await options.store.makeTemporaryDirectory("tmp");
+  const script = await writeScript(step, scratch);
+  const env = [...step.env, ...step.proxyEnv, ...mounts.env];
+  const command: RunCommand = {
+    args: script?.args ?? step.args,
+    env: env.some((pair) => pair.startsWith("HOME=")) ? env : [...env, `HOME=${user.home}`],
+    workdir: step.workdir,
+    uid: user.uid,
+    gid: user.gid,
+    additionalGids: user.additionalGids,
+    mounts: [...mounts.mounts, ...(script === undefined ? [] : [script.mount])],
+    network: step.network === "none" ? "none" : "host",
+    security: step.security,
+    devices: step.devices,
+    hostname: step.hostname ?? HOSTNAME,
+    extraHosts: step.extraHosts,
+    ulimits: step.ulimits,
+    shmSize: step.shmSize,
+  };
+  const tail = createOutputTail();
+  const runner = await session.runner();
+  const runScratch = join(scratch, "run");
+  await mkdir(runScratch);
+  const { exitCode } = await runner.run(command, {
+    rootfs: snapshot.rootfs,
+    scratch: runScratch,
+    signal: options.signal,
+    onOutput: (stream, chunk) => {
+      tail.add(chunk);
+      options.onEvent({ type: "step-output", step, stream, chunk });
+    },
+  });
+  if (exitCode !== 0) throw commandFailed(step, exitCode, tail.lines());
+}
+
+/** A heredoc with an interpreter line is a program of its own: written to a file that the process sees. */
+async function writeScript(step: RunStep, scratch: string): Promise<{ readonly args: readonly string[]; readonly mount: BindMount } | undefined> {
+  if (step.script === undefined) return undefined;
+  const source = join(scratch, "script");
+  await writeFile(source, step.script.content);
+  await chmod(source, 0o755);
+  const target = `${SCRIPT_DIRECTORY}/${step.script.name}`;
+  return { args: [target], mount: { type: "bind", source, target, readonly: true } };
+}
+
+function commandFailed(step: RunStep, exitCode: number, lines: readonly string[]): StepError {
+  const shown = lines.length === 0 ? "" : `\n${lines.map((line) => `  ${line}`).join("\n")}`;
+  const command = step.script === undefined ? step.args.join(" ") : step.script.name;
+  return new StepError("COMMAND_FAILED", `Cannot build: process "${command}" did not complete successfully: exit code: ${exitCode}${shown}`, { exitCode });
+}

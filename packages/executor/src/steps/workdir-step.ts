@@ -1,0 +1,36 @@
+import { type Step, stepDefinition, type WorkdirStep } from "@varve/graph";
+import { namesOwner } from "../copy/owner.ts";
+import { makeDirectories, resolveDestination } from "../copy/place.ts";
+import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
+import { createStepKey } from "../keys.ts";
+import type { StepWork } from "../resolve.ts";
+import type { Rootfs } from "../rootfs.ts";
+import { type Session, undatedTime } from "../session.ts";
+import { lookupUser } from "../users.ts";
+
+/** WORKDIR: makes the directory and what is missing above it, for the user that USER set. */
+export function createWorkdirWork(step: WorkdirStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+  const definition = stepDefinition(step);
+  let staged: Promise<StagedTree> | undefined;
+  const stage = (): Promise<StagedTree> => (staged ??= stageDirectories(step, session, resolve));
+  return {
+    cheapKey: async () => createStepKey({ definition, inputs: [], parent: (await resolve(step.parent)).digest }),
+    preciseKey: async () => createStepKey({ definition, inputs: [], parent: (await stage()).viewDigest() }),
+    make: async () => ({ entries: (await stage()).entries() }),
+  };
+}
+
+async function stageDirectories(step: WorkdirStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<StagedTree> {
+  const rootfs = await resolve(step.parent);
+  const needsNames = step.user !== "" && namesOwner(step.user);
+  const base = needsNames ? (await session.layers.extractedTree(rootfs)).tree : await session.layers.tree(rootfs);
+  const tree = createStagedTree(base);
+  const { uid, gid } = needsNames || step.user !== "" ? lookupUser(step.user, base) : { uid: 0, gid: 0 };
+  tree.remember(`user ${step.user}`, `${uid}:${gid}`);
+  makeDirectories(tree, resolveDestination(tree, step.path), {
+    owner: { uid, gid },
+    chmod: undefined,
+    createdTime: undatedTime(session.options.epoch),
+  });
+  return tree;
+}
