@@ -1,5 +1,5 @@
-import { createHash } from "node:crypto";
-import { type Digest, digestOf } from "@varve/oci";
+import { createHash, hash } from "node:crypto";
+import type { Digest } from "@varve/oci";
 import type { Entry } from "./entry.ts";
 import { fileChanged, openContent, type OpenContent } from "./read-content.ts";
 import type { IndexEntry } from "./layer-index.ts";
@@ -13,6 +13,8 @@ export interface SegmentSource {
   readonly indexed: IndexEntry[];
 }
 
+type Drafted = { -readonly [Name in keyof IndexEntry]: IndexEntry[Name] };
+
 /**
  * The tar of ordered entries, cut into segments that together are the tar and each stand on their own.
  * Every file is read once. Whoever is done with a segment's buffer may `recycle` it.
@@ -24,11 +26,12 @@ export function* cutSegments(source: SegmentSource): Generator<SegmentBuffer> {
     if (startsSegment(entry, segment.length)) segment = yield* cut(segment);
     segment.append(encodeHeader(entry));
     const tarOffset = segment.tarOffset + segment.length;
-    if (entry.type !== "file") source.indexed.push(entry);
-    else if (entry.size <= cutAbove) source.indexed.push({ ...entry, digest: appendFile(segment, entry), tarOffset });
-    else {
+    if (entry.type !== "file") source.indexed.push(withoutOrigin(entry));
+    else if (entry.size <= cutAbove) {
+      source.indexed.push(Object.assign(withoutOrigin(entry), { digest: appendFile(segment, entry), tarOffset }));
+    } else {
       const [last, digest] = yield* cutFile(segment, entry);
-      source.indexed.push({ ...entry, digest, tarOffset });
+      source.indexed.push(Object.assign(withoutOrigin(entry), { digest, tarOffset }));
       segment = last;
     }
   }
@@ -50,7 +53,7 @@ function appendFile(segment: SegmentBuffer, entry: Entry): Digest {
     content.check();
   }
   segment.appendZeros(paddedLength(entry.size) - entry.size);
-  return checkDigest(entry, digestOf(body));
+  return checkDigest(entry, `sha256:${hash("sha256", body, "hex")}`);
 }
 
 /** Cuts at multiples of the piece length within the file, and after it. */
@@ -80,4 +83,14 @@ function appendPiece(
 function checkDigest(entry: Entry, digest: Digest): Digest {
   if (entry.digest !== undefined && entry.digest !== digest) throw fileChanged(entry, "its bytes changed before or");
   return digest;
+}
+
+/** Without what only says where it came from: the content, and what a scanned entry carries along. */
+function withoutOrigin(entry: Entry): Drafted {
+  const { path, type, mode, uid, gid, size, mtime } = entry;
+  const kept: Drafted = { path, type, mode, uid, gid, size, mtime };
+  if (entry.linkname !== undefined) kept.linkname = entry.linkname;
+  if (entry.device !== undefined) kept.device = entry.device;
+  if (entry.xattrs !== undefined) kept.xattrs = entry.xattrs;
+  return kept;
 }

@@ -1,7 +1,6 @@
 import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { crc32 } from "node:zlib";
-import { type BlobWriter, type Digest, digestOf, type IngestStore, type Layer } from "@varve/oci";
+import { digestOf, type BlobWriter, type Digest, type IngestStore, type Layer } from "@varve/oci";
 import { createSegmentCodec, defaultConcurrency, type Compression, type SegmentCodec } from "./compression.ts";
 import { cutSegments } from "./cut-segments.ts";
 import type { Entry } from "./entry.ts";
@@ -36,8 +35,6 @@ interface Packing {
   readonly segments: Segment[];
   readonly pending: Promise<CompressedSegment>[];
   readonly diff: Hash;
-  crc: number;
-  tarLength: number;
   blobLength: number;
 }
 
@@ -56,16 +53,15 @@ interface CompressedSegment {
  */
 export async function packLayer(entries: readonly Entry[], options: PackOptions): Promise<PackedLayer> {
   const ordered = orderEntries(entries);
+  using codec = createSegmentCodec(options.compression);
   const writer = await options.store.openWriter();
   const packing: Packing = {
-    codec: createSegmentCodec(options.compression),
+    codec,
     writer,
     options,
     segments: [],
     pending: [],
     diff: createHash("sha256"),
-    crc: 0,
-    tarLength: 0,
     blobLength: 0,
   };
   try {
@@ -89,14 +85,13 @@ async function packOrdered(entries: readonly Entry[], packing: Packing): Promise
     else await setImmediate();
   }
   while (pending.length > 0) await finishFirst(packing);
-  await writePart(packing, codec.trailer(packing.crc, packing.tarLength));
+  await writePart(packing, codec.trailer());
   return describe(packing, indexed);
 }
 
 function start(packing: Packing, source: SegmentBuffer): void {
   packing.diff.update(source.bytes);
-  packing.crc = crc32(source.bytes, packing.crc);
-  packing.tarLength += source.length;
+  packing.codec.observe(source.bytes);
   const task = compress(packing, source);
   task.catch(() => undefined);
   packing.pending.push(task);
@@ -129,16 +124,9 @@ async function describe(packing: Packing, indexed: readonly IndexEntry[]): Promi
   packing.options.signal?.throwIfAborted();
   const { digest, size } = await packing.writer.commit();
   const diffId: Digest = `sha256:${packing.diff.digest("hex")}`;
-  const entries = indexed.map(withoutOrigin);
   return {
     layer: { descriptor: { mediaType: packing.codec.mediaType, digest, size }, diffId },
-    index: { diffId, contentDigest, entries, segments: packing.segments },
+    index: { diffId, contentDigest, entries: indexed, segments: packing.segments },
     contentDigest,
   };
-}
-
-/** Without what only says where it came from; a scanned entry carries its identity along. */
-function withoutOrigin(entry: IndexEntry & { readonly identity?: unknown }): IndexEntry {
-  const { content: _content, identity: _identity, ...kept } = entry;
-  return kept;
 }

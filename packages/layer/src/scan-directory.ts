@@ -29,11 +29,18 @@ export interface ScanOptions {
   readonly signal?: AbortSignal;
 }
 
+interface Scanned {
+  readonly entry: ScannedEntry;
+  readonly choice: ScanChoice;
+}
+
 interface Scan {
   readonly root: string;
   readonly options: ScanOptions;
   readonly entries: ScannedEntry[];
 }
+
+const surrogate = /[\ud800-\udfff]/;
 
 /**
  * Every path beneath a directory, in the order of a layer; the directory itself left out. Links are not followed, hard
@@ -85,42 +92,43 @@ export function withXattrs<T extends Entry>(entry: T, file: string): T {
   return xattrs === undefined ? entry : { ...entry, xattrs };
 }
 
-/**
- * Siblings so that a walk gives the order of a layer: a directory's own turn comes under its name, that of what it
- * holds under its name and "/", and names such as "a-b" stand between "a" and "a/".
- */
-export function orderVisits<T>(
-  siblings: readonly { readonly name: string; readonly isDirectory: boolean; readonly value: T }[],
-): readonly { readonly key: string; readonly value: T; readonly visit: "self" | "children" }[] {
-  const visits = siblings.flatMap(({ name, isDirectory, value }) => [
-    { key: name, value, visit: "self" as const },
-    ...(isDirectory ? [{ key: `${name}/`, value, visit: "children" as const }] : []),
-  ]);
-  return visits.sort((a, b) => comparePaths(a.key, b.key));
-}
-
 function scanChildren(scan: Scan, directory: string): void {
   scan.options.signal?.throwIfAborted();
   const prefix = directory === "" ? "" : `${directory}/`;
-  const siblings = readNames(directory === "" ? scan.root : `${scan.root}/${directory}`).flatMap((name) => {
-    const value = scanOne(scan, prefix + name);
-    return value === undefined ? [] : [{ name, isDirectory: value.entry.type === "directory", value }];
-  });
-  const unsure = new Map<string, number>();
-  for (const { key, value, visit } of orderVisits(siblings)) {
-    if (visit === "self") {
-      if (value.choice === "pass") unsure.set(key, scan.entries.length);
-      scan.entries.push(value.entry);
+  const found = new Map<string, Scanned>();
+  const visits: string[] = [];
+  for (const name of readNames(directory === "" ? scan.root : `${scan.root}/${directory}`)) {
+    const scanned = scanOne(scan, prefix + name);
+    if (scanned === undefined) continue;
+    found.set(name, scanned);
+    visits.push(name);
+    if (scanned.entry.type === "directory") visits.push(`${name}/`);
+  }
+  const lengths = new Map<string, number>();
+  for (const visit of orderVisits(visits)) {
+    if (!visit.endsWith("/")) {
+      const scanned = found.get(visit);
+      if (scanned?.choice === "pass") lengths.set(visit, scan.entries.length);
+      if (scanned !== undefined) scan.entries.push(scanned.entry);
       continue;
     }
     const before = scan.entries.length;
-    scanChildren(scan, value.entry.path);
-    const at = unsure.get(value.entry.path.slice(prefix.length));
+    const name = visit.slice(0, -1);
+    scanChildren(scan, prefix + name);
+    const at = lengths.get(name);
     if (at !== undefined && scan.entries.length === before) scan.entries.splice(at, 1);
   }
 }
 
-function scanOne(scan: Scan, path: string): { entry: ScannedEntry; choice: ScanChoice } | undefined {
+/**
+ * A directory's own turn comes under its name, that of what it holds under its name and "/": names such as "a-b" stand
+ * between "a" and "a/", and so the walk gives the order of a layer.
+ */
+function orderVisits(visits: string[]): readonly string[] {
+  return visits.some((visit) => surrogate.test(visit)) ? visits.sort(comparePaths) : visits.sort();
+}
+
+function scanOne(scan: Scan, path: string): Scanned | undefined {
   const file = `${scan.root}/${path}`;
   const entry = readEntry(file, path);
   if (entry === undefined) return undefined;

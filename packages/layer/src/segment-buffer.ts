@@ -1,15 +1,15 @@
 const firstLength = 1280 * 1024;
 const keptBuffers = 8;
-const spare: Buffer[] = [];
+const spare: Buffer<ArrayBuffer>[] = [];
 
 /** A growing run of tar bytes. Buffers are reused: fresh pages cost more than the bytes that are written to them. */
 export class SegmentBuffer {
   /** Where the segment starts in the tar. */
   readonly tarOffset: number;
   length = 0;
-  #buffer: Buffer;
+  #buffer: Buffer<ArrayBuffer>;
 
-  private constructor(tarOffset: number, buffer: Buffer) {
+  private constructor(tarOffset: number, buffer: Buffer<ArrayBuffer>) {
     this.tarOffset = tarOffset;
     this.#buffer = buffer;
   }
@@ -19,7 +19,7 @@ export class SegmentBuffer {
     return new SegmentBuffer(tarOffset, spare.pop() ?? Buffer.allocUnsafeSlow(firstLength));
   }
 
-  get bytes(): Uint8Array {
+  get bytes(): Uint8Array<ArrayBuffer> {
     return this.#buffer.subarray(0, this.length);
   }
 

@@ -21,10 +21,16 @@ const typeFlags: Readonly<Record<EntryType, string>> = {
   opaque: "0",
 };
 
-interface Names {
+/** A path as ustar holds it. */
+interface SplitPath {
   readonly name: string;
   readonly prefix: string;
+}
+
+interface UstarNames extends SplitPath {
   readonly linkname: string;
+  /** Default: that of the entry's type. */
+  readonly flag?: string;
 }
 
 /** Bytes that `length` bytes of a file take in a tar: whole blocks. */
@@ -40,6 +46,7 @@ export function bodyLength(entry: Entry): number {
 /**
  * The blocks that stand before an entry's bytes in a tar: a pax extended header where ustar can't hold the entry
  * (POSIX.1-2024, pax, "ustar Interchange Format"), and its header. Ids are numeric; no names, no atime, no ctime.
+ * The buffer is the next call's, too.
  * @throws LayerError `ENTRY_UNSUPPORTED` where the name reads as a whiteout.
  */
 export function encodeHeader(entry: Entry): Buffer {
@@ -47,13 +54,30 @@ export function encodeHeader(entry: Entry): Buffer {
   const linkname = entry.linkname ?? "";
   const split = splitPath(path);
   const records = paxRecords(entry, path, split === undefined);
-  const names = split ?? { name: asciiPrefix(path), prefix: "", linkname };
-  const fits = { ...names, linkname: asciiPrefix(linkname) };
-  if (records.length === 0) return ustarHeader(entry, fits);
-  const body = encodePax(records);
+  const names = { ...(split ?? { name: asciiPrefix(path), prefix: "" }), linkname: asciiPrefix(linkname) };
+  const length = records.length === 0 ? 0 : writeExtension(encodePax(records));
+  const block = reserve(length, blockLength);
+  writeUstar(block, entry, names);
+  return scratch.subarray(0, length + blockLength);
+}
+
+/** Shared by all calls: a buffer for each header of a large tree would be most of the work. */
+let scratch: Buffer = Buffer.alloc(64 * blockLength);
+const firstBlock = scratch.subarray(0, blockLength);
+
+/** Zeroed room within the shared buffer. */
+function reserve(at: number, length: number): Buffer {
+  if (at + length > scratch.length) scratch = Buffer.concat([scratch, Buffer.alloc(2 * (at + length))]);
+  return (at === 0 && length === blockLength ? firstBlock : scratch.subarray(at, at + length)).fill(0);
+}
+
+function writeExtension(body: Buffer): number {
+  const padded = paddedLength(body.length);
+  const blocks = reserve(0, blockLength + padded);
   const extension: Entry = { path: "", type: "file", mode: 0o644, uid: 0, gid: 0, size: body.length, mtime: 0n };
-  const header = ustarHeader(extension, { name: "PaxHeader", prefix: "", linkname: "" }, "x");
-  return Buffer.concat([header, body, Buffer.alloc(paddedLength(body.length) - body.length), ustarHeader(entry, fits)]);
+  writeUstar(blocks.subarray(0, blockLength), extension, { name: "PaxHeader", prefix: "", linkname: "", flag: "x" });
+  blocks.set(body, blockLength);
+  return blockLength + padded;
 }
 
 /** Image spec, layer.md, "Whiteouts": the path that an entry has in the archive. */
@@ -75,12 +99,12 @@ function readsAsWhiteout(path: string): LayerError {
   );
 }
 
-function splitPath(path: string): Names | undefined {
+function splitPath(path: string): SplitPath | undefined {
   if (!plain.test(path)) return undefined;
-  if (path.length <= 100) return { name: path, prefix: "", linkname: "" };
+  if (path.length <= 100) return { name: path, prefix: "" };
   const slash = path.indexOf("/", path.length - 101);
   if (slash < 1 || slash > 155 || slash === path.length - 1) return undefined;
-  return { name: path.slice(slash + 1), prefix: path.slice(0, slash), linkname: "" };
+  return { name: path.slice(slash + 1), prefix: path.slice(0, slash) };
 }
 
 function paxRecords(entry: Entry, path: string, isPathLong: boolean): readonly PaxRecord[] {
@@ -106,33 +130,34 @@ function asciiPrefix(text: string): string {
   return (plain.test(text) ? text : text.replaceAll(/[^\x20-\x7e]/g, "_")).slice(0, 100);
 }
 
-function ustarHeader(entry: Entry, names: Names, flag: string = typeFlags[entry.type]): Buffer {
-  const block = Buffer.alloc(blockLength);
+function writeUstar(block: Buffer, entry: Entry, names: UstarNames): void {
   block.write(names.name, 0, "latin1");
   writeOctal(block, 100, [entry.mode & 0o7777, 8]);
   writeOctal(block, 108, [entry.uid, 8]);
   writeOctal(block, 116, [entry.gid, 8]);
   writeOctal(block, 124, [bodyLength(entry), 12]);
   writeOctal(block, 136, [Number(entry.mtime / second), 12]);
-  block.write(flag, 156, "latin1");
+  block.write(names.flag ?? typeFlags[entry.type], 156, "latin1");
   block.write(names.linkname, 157, "latin1");
   block.write("ustar\u000000", 257, "latin1");
   writeOctal(block, 329, [entry.device?.major ?? 0, 8]);
   writeOctal(block, 337, [entry.device?.minor ?? 0, 8]);
   block.write(names.prefix, 345, "latin1");
   writeChecksum(block);
-  return block;
 }
 
 /** Zero where the number does not fit: a pax record then says what it is. */
 function writeOctal(block: Buffer, at: number, [value, width]: readonly [number, number]): void {
-  const digits = value.toString(8);
-  const fits = value >= 0 && digits.length < width;
-  block.write((fits ? digits : "0").padStart(width - 1, "0"), at, "latin1");
+  const isHeld = value >= 0 && value < 8 ** (width - 1);
+  let rest = isHeld ? value : 0;
+  for (let digit = at + width - 2; digit >= at; digit--) {
+    block[digit] = 0x30 + (rest % 8);
+    rest = Math.floor(rest / 8);
+  }
 }
 
 function writeChecksum(block: Buffer): void {
   let sum = 8 * 0x20;
-  for (const byte of block) sum += byte;
+  for (let at = 0; at < blockLength; at++) sum += block[at] ?? 0;
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
 }
