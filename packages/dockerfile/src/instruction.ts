@@ -25,6 +25,8 @@ export type Command =
 export interface KeyValue {
   readonly key: string;
   readonly value: string;
+  /** Written in the old form, without an equals sign. */
+  readonly legacy?: boolean;
 }
 
 export interface FromInstruction extends InstructionBase {
@@ -33,6 +35,8 @@ export interface FromInstruction extends InstructionBase {
   readonly platform?: string;
   /** As written; names are compared in lower case. */
   readonly stageName?: string;
+  /** The word between image and name as it was written. */
+  readonly asKeyword?: string;
 }
 
 /** Options of one `RUN --mount`, raw, in order: `[["type","cache"],["target","/x"],["readonly",undefined]]`. */

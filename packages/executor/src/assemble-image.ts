@@ -10,6 +10,7 @@ import {
   type History,
   type ImageConfig,
   type IngestStore,
+  type Manifest,
   MEDIA_TYPES,
 } from "@varve/oci";
 import type { BuiltImage } from "./build.ts";
@@ -24,10 +25,11 @@ export async function assembleImage(graph: BuildGraph, rootfs: Rootfs, options: 
   const encodedConfig = encodeImageConfig(config);
   await pushBytes(options.store.content, encodedConfig);
   const layers = rootfs.layers.map(({ layer }) => layer.descriptor);
-  const encoded = encodeManifest({ schemaVersion: 2, mediaType: MEDIA_TYPES.manifest, config: encodedConfig.descriptor, layers });
+  const manifest: Manifest = { schemaVersion: 2, mediaType: MEDIA_TYPES.manifest, config: encodedConfig.descriptor, layers };
+  const encoded = encodeManifest(manifest);
   await pushBytes(options.store.content, encoded);
   options.store.use([encoded.descriptor.digest, encodedConfig.descriptor.digest]);
-  return { platform: target.platform, descriptor: encoded.descriptor, manifest: encoded.manifest, config, layers: rootfs.layers };
+  return { platform: target.platform, descriptor: encoded.descriptor, manifest, config, layers: rootfs.layers };
 }
 
 /** What names the images together, and where all of their content is. */

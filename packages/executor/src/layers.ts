@@ -2,7 +2,7 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { LocalStore } from "@varve/cache";
-import { decodeLayerIndex, encodeLayerIndex, extractLayer, LAYER_INDEX_MEDIA_TYPE, stackTrees, type FileTree, type LayerIndex } from "@varve/layer";
+import { decodeLayerIndex, encodeLayerIndex, extractLayer, layerIndexMediaType, stackTrees, type FileTree, type LayerIndex } from "@varve/layer";
 import { type Descriptor, type Digest, readContent } from "@varve/oci";
 import type { OnBuildEvent } from "./events.ts";
 import type { Rootfs, RootfsLayer } from "./rootfs.ts";
@@ -65,7 +65,7 @@ export async function storeLayerIndex(index: LayerIndex, store: LocalStore): Pro
   const writer = await store.content.openWriter();
   try {
     await writer.write(encodeLayerIndex(index));
-    const descriptor = { mediaType: LAYER_INDEX_MEDIA_TYPE, ...(await writer.commit()) };
+    const descriptor = { mediaType: layerIndexMediaType, ...(await writer.commit()) };
     await store.memo.put(MEMO, index.diffId, Buffer.from(JSON.stringify(descriptor)));
     return descriptor;
   } finally {
@@ -123,7 +123,7 @@ async function extract(layer: RootfsLayer, options: LayersOptions): Promise<void
     await mkdir(directory);
     const overlay = (await options.snapshotter()).whiteouts;
     const content = store.content.fetch(descriptor, { signal });
-    const index = await extractLayer(content, { mediaType: descriptor.mediaType, directory, overlay, expectedDiffId: diffId, signal });
+    const index = await extractLayer(content, { directory, overlay, expectedDiffId: diffId, signal });
     await storeLayerIndex(index, store);
     await moveInPlace(directory, store.layerPath(diffId));
   } finally {

@@ -7,6 +7,8 @@ interface StepBase {
   readonly name: string;
   readonly location: Location | undefined;
   readonly platform: Platform;
+  /** The step is to run again, whatever caches hold. */
+  readonly noCache?: boolean;
 }
 
 /** An image's file system, or an empty one. */
@@ -62,7 +64,7 @@ export interface RunStep extends StepBase {
   readonly parent: Step;
   /** The process' arguments: shell and script, or the exec form as it is. */
   readonly args: readonly string[];
-  /** A heredoc that is a script of its own (`RUN <<EOF` with `#!`): run from a file; `args` is then empty. */
+  /** A heredoc that is a program of its own (`RUN <<EOF` with `#!`): a file in /dev/pipes that `args` names. */
   readonly script: { readonly name: string; readonly content: string } | undefined;
   /** `NAME=value`, all the process sees, in order: image env, then build args in scope; proxy args are apart. */
   readonly env: readonly string[];

@@ -126,7 +126,6 @@ function isSkippableFrame(start: Uint8Array): boolean {
 }
 
 function isTarStart(block: Buffer): boolean {
-  if (block.every((byte) => byte === 0)) return true;
   try {
     return isHeaderBlock(block);
   } catch {

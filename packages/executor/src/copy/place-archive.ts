@@ -1,4 +1,3 @@
-import { join } from "node:path";
 import { type Entry, indexArchive, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { Session } from "../session.ts";
@@ -6,18 +5,22 @@ import { makeDirectories, type Placement, resolveDestination } from "./place.ts"
 import { cleanPath } from "./selection.ts";
 import type { StagedTree } from "./staged-tree.ts";
 
+/** The entries of the tar archive behind `file`, or undefined where it is none. Contents stay readable as long as the store is open. */
+export async function openArchive(file: Entry, { options }: Session): Promise<readonly Entry[] | undefined> {
+  const content = file.content;
+  if (file.type !== "file" || content === undefined || "bytes" in content) return undefined;
+  const directory = await options.store.makeTemporaryDirectory("tmp");
+  return (await indexArchive(content.path, { directory, signal: options.signal }))?.entries;
+}
+
 /**
- * Unpacks a tar archive into the destination, which becomes a directory. Entries keep their owners and modes, as in
+ * Unpacks an archive into the destination, which becomes a directory. Entries keep their owners and modes, as in
  * BuildKit: `--chown` and `--chmod` are for the directories that are made. Parents that the archive does not name
  * belong to root. Names and links stay below the destination's root.
  */
-export async function placeArchive(tree: StagedTree, archive: Entry, { placement, session }: { readonly placement: Placement; readonly session: Session }): Promise<void> {
-  const content = archive.content;
-  if (content === undefined || "bytes" in content) throw new Error(`Cannot unpack "${archive.path}": it is no file of this machine`);
+export function placeArchive(tree: StagedTree, entries: readonly Entry[], placement: Placement): void {
   const target = resolveDestination(tree, placement.destination);
   makeDirectories(tree, target, placement);
-  const scratch = await session.options.store.makeTemporaryDirectory("tmp");
-  const entries = await indexArchive(content.path, { temporary: join(scratch, "archive.tar") });
   const implied = { owner: undefined, chmod: undefined, createdTime: placement.createdTime };
   for (const entry of entries) placeArchiveEntry(tree, entry, { target, implied });
 }

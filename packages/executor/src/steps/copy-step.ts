@@ -6,12 +6,11 @@ import { explainMissing } from "../copy/explain-missing.ts";
 import { parseChmod } from "../copy/mode.ts";
 import { namesOwner, type Owner, resolveOwner } from "../copy/owner.ts";
 import { placeSelection, type Placement } from "../copy/place.ts";
-import { placeArchive } from "../copy/place-archive.ts";
+import { openArchive, placeArchive } from "../copy/place-archive.ts";
 import { type SelectedRoot, selectSource } from "../copy/selection.ts";
 import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
 import { downloadFile } from "../copy/download.ts";
 import { cloneRepository } from "../copy/git.ts";
-import { detectLocalArchive } from "../copy/archive-source.ts";
 import type { StepKey } from "../keys.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
@@ -120,7 +119,7 @@ async function openPath(source: Extract<CopySource, { type: "path" }>, context: 
   const selected = explainMissing(() => selectSource(tree, source.path, { exclude: step.exclude, parents: step.parents }), { source, tree, step });
   const roots = selected.map(complete);
   await save();
-  return { roots, unpack: step.unpack ?? step.instruction === "ADD", digest: selectionDigest(roots) };
+  return { roots, unpack: step.unpack ?? step.instruction === "ADD", digest: await selectionDigest(roots) };
 }
 
 interface OpenFileSet {
@@ -145,7 +144,7 @@ async function openFileSet(from: FileSet, { session, resolve }: SourceContext): 
 }
 
 /** Digest of what a source selected: names, attributes, contents and which files are one; times left out. */
-function selectionDigest(roots: readonly SelectedRoot[]): Digest {
+function selectionDigest(roots: readonly SelectedRoot[]): Promise<Digest> {
   const entries = roots.flatMap((root, position) => {
     const top = `${position}/${root.name}`;
     const seen = new Map<string, string>();
@@ -193,7 +192,7 @@ interface RootContext {
 }
 
 async function placeRoot(tree: StagedTree, root: SelectedRoot, { placement, source, session }: RootContext): Promise<void> {
-  const archive = source.unpack ? detectLocalArchive(root.entry) : undefined;
+  const archive = source.unpack ? await openArchive(root.entry, session) : undefined;
   if (archive === undefined) placeSelection(tree, root, placement);
-  else await placeArchive(tree, archive, { placement, session });
+  else placeArchive(tree, archive, placement);
 }

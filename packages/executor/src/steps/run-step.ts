@@ -71,13 +71,13 @@ async function runProcess(step: RunStep, { session, snapshot, user, mounts }: Pr
   const script = await writeScript(step, scratch);
   const env = [...step.env, ...step.proxyEnv, ...mounts.env];
   const command: RunCommand = {
-    args: script?.args ?? step.args,
+    args: step.args,
     env: env.some((pair) => pair.startsWith("HOME=")) ? env : [...env, `HOME=${user.home}`],
     workdir: step.workdir,
     uid: user.uid,
     gid: user.gid,
     additionalGids: user.additionalGids,
-    mounts: [...mounts.mounts, ...(script === undefined ? [] : [script.mount])],
+    mounts: [...mounts.mounts, ...(script === undefined ? [] : [script])],
     network: step.network === "none" ? "none" : "host",
     security: step.security,
     devices: step.devices,
@@ -103,17 +103,17 @@ async function runProcess(step: RunStep, { session, snapshot, user, mounts }: Pr
 }
 
 /** A heredoc with an interpreter line is a program of its own: written to a file that the process sees. */
-async function writeScript(step: RunStep, scratch: string): Promise<{ readonly args: readonly string[]; readonly mount: BindMount } | undefined> {
+async function writeScript(step: RunStep, scratch: string): Promise<BindMount | undefined> {
   if (step.script === undefined) return undefined;
   const source = join(scratch, "script");
   await writeFile(source, step.script.content);
   await chmod(source, 0o755);
   const target = `${SCRIPT_DIRECTORY}/${step.script.name}`;
-  return { args: [target], mount: { type: "bind", source, target, readonly: true } };
+  return { type: "bind", source, target, readonly: true };
 }
 
 function commandFailed(step: RunStep, exitCode: number, lines: readonly string[]): StepError {
   const shown = lines.length === 0 ? "" : `\n${lines.map((line) => `  ${line}`).join("\n")}`;
-  const command = step.script === undefined ? step.args.join(" ") : step.script.name;
+  const command = step.args.join(" ");
   return new StepError("COMMAND_FAILED", `Cannot build: process "${command}" did not complete successfully: exit code: ${exitCode}${shown}`, { exitCode });
 }

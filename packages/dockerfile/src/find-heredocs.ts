@@ -1,0 +1,40 @@
+import { expandWord, expandWords } from "./expand-word.ts";
+import type { HeredocStart } from "./read-lines.ts";
+
+const START = /^(\d*)<<(-?)([^<]+)$/;
+
+/** Where `line` starts heredocs: words of the form `[fd]<<[-]NAME`; quotes in the name turn expansion off. */
+export function findHeredocs(line: string): readonly HeredocStart[] {
+  if (!line.includes("<<")) return [];
+  return rawWords(line).flatMap((word) => {
+    const start = parseHeredocStart(word);
+    return start === undefined ? [] : [start];
+  });
+}
+
+/** `word` as the start of a heredoc; undefined where it is none. */
+export function parseHeredocStart(word: string): HeredocStart | undefined {
+  const match = START.exec(word);
+  if (match === null) return undefined;
+  const [, descriptor = "", dash = "", rest = ""] = match;
+  const name = nameOf(rest);
+  if (name === undefined) return undefined;
+  return { name, expand: !/['"\\]/.test(rest), chomp: dash === "-", fileDescriptor: descriptor === "" ? 0 : Number(descriptor) };
+}
+
+function rawWords(line: string): readonly string[] {
+  try {
+    return expandWords(line, { lookup: (name) => `\${${name}}`, rawQuotes: true, rawEscapes: true });
+  } catch {
+    return [];
+  }
+}
+
+function nameOf(rest: string): string | undefined {
+  try {
+    const name = expandWord(rest, { lookup: (variable) => `\${${variable}}` });
+    return name === "" || /\s/.test(name) ? undefined : name;
+  } catch {
+    return undefined;
+  }
+}

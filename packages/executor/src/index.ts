@@ -1,0 +1,15 @@
+export { completeInStore } from "./assemble-image.ts";
+export { build, type BuildCounts, type BuildResult, type BuiltImage, DEFAULT_CONCURRENCY } from "./build.ts";
+export { type ContextSource } from "./context/context-tree.ts";
+export { type ExecutorErrorCode, StepError, type StepPlace } from "./errors.ts";
+export { type BuildEvent, type OnBuildEvent } from "./events.ts";
+export { probeRunners, type RunnerProbe } from "./run/select-runner.ts";
+export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./run/user-namespace.ts";
+export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";
+export { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
+export { dockerArchive, ociArchive, ociDirectory } from "./export/export-archive.ts";
+export { exportLocal, exportTar } from "./export/export-rootfs.ts";
+export { type ImageOutput } from "./export/image-output.ts";
+export { loadIntoDocker } from "./export/load-docker.ts";
+export { type Annotations, rewriteImages, type RewriteOptions } from "./export/rewrite-images.ts";
+export { writeFileWhole, writeStream } from "./export/write-file.ts";

@@ -1,0 +1,6 @@
+export { buildGraph, type GraphOptions, type NamedContext } from "./build-graph.ts";
+export { stepDefinition } from "./definition.ts";
+export { type RunDefaults } from "./dispatch.ts";
+export { GraphError, type GraphErrorCode } from "./errors.ts";
+export { fileSetsOf, stepInputs } from "./sort-steps.ts";
+export type { BuildGraph, CopySource, CopyStep, FileSet, FromStep, RunMount, RunStep, StageOutput, Step, WorkdirStep } from "./step.ts";

@@ -1,0 +1,69 @@
+import type { Command, Location } from "@varve/dockerfile";
+import type { ContainerConfig, History, Platform } from "@varve/oci";
+import { scopeOf, type Scope, setVariable } from "./scope.ts";
+import type { Step } from "./step.ts";
+
+/** A stage while its instructions are gone through. */
+export interface StageState {
+  step: Step;
+  config: ContainerConfig;
+  history: History[];
+  author: string | undefined;
+  readonly platform: Platform;
+  readonly baseCreated: string | undefined;
+  /** What `$x` and RUN see: the image's env and declared args, as they were set one after the other. */
+  scope: Scope;
+  /** Declared args in order, with the value that ARG gave them. */
+  args: ReadonlyMap<string, string | undefined>;
+  /** CMD was given in this stage: an ENTRYPOINT leaves it then. */
+  hasCommand: boolean;
+  /** Cached results are not used. */
+  readonly noCache: boolean;
+  /** For the names of steps: the stage's name with a space behind it, or "". */
+  readonly label: string;
+  /** How many steps the stage has, FROM included. */
+  readonly stepCount: number;
+  readonly steps: Step[];
+}
+
+/** What an image has that is made of nothing. */
+export const EMPTY_CONFIG: ContainerConfig = { Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], WorkingDir: "/" };
+const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+const DEFAULT_SHELL = ["/bin/sh", "-c"];
+/** What BuildKit's frontend calls itself in history. */
+const COMMENT = "buildkit.dockerfile.v0";
+
+/** Variables that a RUN in an image of this config sees at first: a PATH, always. */
+export function initialScope(config: ContainerConfig): Scope {
+  const scope = scopeOf(config.Env ?? []);
+  return scope.has("PATH") ? scope : setVariable(scope, "PATH", DEFAULT_PATH);
+}
+
+/** Adds a history line; `layer`: the instruction made one. */
+export function addHistory(state: StageState, text: string, { layer }: { readonly layer: boolean }): void {
+  const author = state.author === undefined ? {} : { author: state.author };
+  state.history.push({ created_by: text, ...author, comment: COMMENT, ...(layer ? {} : { empty_layer: true }) });
+}
+
+/** The arguments of a command: the shell form behind the stage's shell. */
+export function commandArgs(state: StageState, command: Command): readonly string[] {
+  return command.form === "exec" ? command.args : [...(state.config.Shell ?? DEFAULT_SHELL), command.script];
+}
+
+/** The directory that relative paths start from. */
+export function workdirOf(state: StageState): string {
+  const { WorkingDir } = state.config;
+  return WorkingDir === undefined || WorkingDir === "" ? "/" : WorkingDir;
+}
+
+/** Puts a step on top of the stage. */
+export function addStep(state: StageState, step: Step): void {
+  state.step = step;
+  state.steps.push(step);
+}
+
+/** What all steps of the stage have in common. */
+export function stepBase(state: StageState, text: string, location: Location): { readonly name: string; readonly location: Location; readonly platform: Platform; readonly noCache?: boolean } {
+  const position = `${state.label}${state.steps.length + 2}/${state.stepCount}`;
+  return { name: `[${position}] ${text}`, location, platform: state.platform, ...(state.noCache ? { noCache: true } : {}) };
+}
