@@ -51,7 +51,7 @@ describe("extractLayer()", () => {
 
   test("extracts what GNU tar packed as GNU tar does", async () => {
     const root = scratch();
-    sh(root, `mkdir src out && cd src && ${everything}; truncate -s 5M sparse; echo end >> sparse; cd ..`);
+    sh(root, `mkdir src out && cd src && ${everything} truncate -s 5M sparse; echo end >> sparse; cd ..`);
     sh(root, `tar -S --xattrs --xattrs-include='*' --format=pax -cf layer -C src . ; tar --xattrs --xattrs-include='*' -xpf layer -C out 2>/dev/null`);
     await extractLayer(chunked(readFileSync(join(root, "layer"))), { directory: join(root, "ours"), overlay: "none" });
     expect(describeTree(join(root, "ours"))).toBe(describeTree(join(root, "out")));
@@ -86,7 +86,7 @@ describe("extractLayer()", () => {
       d: ["d/", dir],
       f: ["d/f", {}, "new"],
     };
-    const root = await extractRaw(order.flatMap((key) => members[key] ?? []));
+    const root = await extractRaw(order.flatMap((key) => (members[key] === undefined ? [] : [members[key]])));
     expect(readFileSync(join(root, "d/f"), "utf8")).toBe("new");
     expect(lgetxattr(join(root, "d"), "trusted.overlay.opaque")).toBeDefined();
   });
@@ -97,7 +97,9 @@ describe("extractLayer()", () => {
   });
 
   test("keeps times of directories that are written to later", async () => {
-    const root = await extractRaw([["d/", { ...dir, mode: 0o555, mtime: 5_000_000_007n }], ["d/f", {}, "x"]]);
+    const { blob } = await pack([directory("d", { mode: 0o555, mtime: 5_000_000_007n }), file("d/f", "x")]);
+    const root = join(scratch(), "root");
+    await extractLayer(chunked(blob), { directory: root, overlay: "none" });
     expect(lstatSync(join(root, "d"), { bigint: true }).mtimeNs).toBe(5_000_000_007n);
     expect(lstatSync(join(root, "d")).mode & 0o7777).toBe(0o555);
   });
@@ -160,7 +162,7 @@ describe("extractLayer() stays inside its directory", () => {
       join(top, "root"),
     );
     expect(sh(top, "ls outside")).toBe("");
-    expect(sh(root, "cat usr/lib/x outside/x outside/y rooted dot/f; cat ./$OLDPWD/nothing 2>/dev/null || true")).toBe("12356");
+    expect(sh(root, "cat usr/lib/x outside/x outside/y rooted dot/f;")).toBe("12356");
     expect(readFileSync(join(root, top, "outside/z"), "utf8")).toBe("4");
   });
 

@@ -45,7 +45,7 @@ describe("readTar()", () => {
     const long = `${"p".repeat(200)}/${"n".repeat(200)}`;
     const bytes = archive(
       `tar --format=${format} -cf t -C src .`,
-      `mkdir ${"p".repeat(200)}; echo x > ${long}; ln -s ${"t/".repeat(100)} l; chown 3000000:4000000 l; touch -d @-5 ${long}`,
+      `mkdir ${"p".repeat(200)}; echo x > ${long}; ln -s ${"t/".repeat(100)} l; chown -h 3000000:4000000 l; touch -d @-5 ${long}`,
     );
     const headers = new Map<string, { linkname: string; uid: number; gid: number; mtime: bigint }>();
     for await (const { header } of readTar(chunked(bytes))) headers.set(header.name, header);
