@@ -1,0 +1,10 @@
+import { CodedError } from "@varve/oci";
+
+export type CliErrorCode = "USAGE" | "DOCKERFILE_MISSING";
+
+/** Thrown for a command line that can't be carried out as it stands: exit code 2. */
+export class UsageError extends CodedError<CliErrorCode> {
+  constructor(message: string, hint?: string) {
+    super("USAGE", message, hint === undefined ? {} : { hint });
+  }
+}

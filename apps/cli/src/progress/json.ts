@@ -1,0 +1,32 @@
+import type { BuildEvent } from "@varve/executor";
+import type { Progress, Screen } from "./progress.ts";
+
+/** One JSON object a line for each event: docs/progress.md. Steps are numbered in the order in which they appear. */
+export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
+  const numbers = new Map<object, number>();
+  const print = (value: object): void => screen.write(`${JSON.stringify(value)}\n`);
+  const numberOf = (step: object): number => {
+    const number = numbers.get(step) ?? numbers.size + 1;
+    numbers.set(step, number);
+    return number;
+  };
+  return {
+    onEvent(event: BuildEvent) {
+      if (!("step" in event)) return print(event);
+      const { step, ...rest } = event;
+      const place = step.location === undefined ? {} : { file: step.location.file, line: step.location.line };
+      const base = { ...rest, step: numberOf(step), name: step.name, ...place };
+      if (event.type === "step-output") return print({ ...base, chunk: undefined, text: Buffer.from(event.chunk).toString("utf8") });
+      if (event.type === "step-failed") return print({ ...base, error: describeError(event.error) });
+      return print(base);
+    },
+    note: (message) => print({ type: "note", message }),
+    end: () => undefined,
+  };
+}
+
+function describeError(error: unknown): object {
+  if (!(error instanceof Error)) return { message: String(error) };
+  const { code, hint } = error as { readonly code?: unknown; readonly hint?: unknown };
+  return { message: error.message, code, hint };
+}

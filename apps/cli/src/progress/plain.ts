@@ -1,0 +1,63 @@
+import type { BuildEvent } from "@varve/executor";
+import type { Step } from "@varve/graph";
+import { formatBytes, formatSeconds, type Progress, type Screen, shortName } from "./progress.ts";
+
+/** Names longer than this are cut: characters. */
+const NAME_WIDTH = 200;
+
+/** One line after the other, each with the number of its step: for logs. */
+export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
+  const numbers = new Map<Step, number>();
+  const started = new Map<Step, number>();
+  const rest = new Map<Step, string>();
+  const print = (step: Step, text: string): void => {
+    let number = numbers.get(step);
+    if (number === undefined) {
+      number = numbers.size + 1;
+      numbers.set(step, number);
+      screen.write(`#${number} ${shortName(step, NAME_WIDTH)}\n`);
+    }
+    if (text !== "") screen.write(`#${number} ${text}\n`);
+  };
+  const printOutput = (step: Step, text: string): void => {
+    const lines = ((rest.get(step) ?? "") + text).split(/\r?\n|\r/);
+    rest.set(step, lines.pop() ?? "");
+    const elapsed = ((Date.now() - (started.get(step) ?? Date.now())) / 1000).toFixed(3);
+    for (const line of lines) print(step, `${elapsed} ${line}`);
+  };
+  const flush = (step: Step): void => {
+    if ((rest.get(step) ?? "") !== "") printOutput(step, "\n");
+  };
+  return {
+    onEvent(event: BuildEvent) {
+      switch (event.type) {
+        case "step-started":
+          started.set(event.step, event.time);
+          return print(event.step, "");
+        case "step-cached":
+          return print(event.step, "CACHED");
+        case "step-output":
+          return printOutput(event.step, Buffer.from(event.chunk).toString("utf8"));
+        case "step-finished":
+          flush(event.step);
+          if (event.step.kind !== "from") print(event.step, `DONE ${formatSeconds(event.duration)}`);
+          return undefined;
+        case "step-failed":
+          flush(event.step);
+          return print(event.step, `ERROR ${event.error instanceof Error ? (event.error.message.split("\n")[0] ?? "") : String(event.error)}`);
+        case "transfer":
+          if (event.done) screen.write(`${event.direction} ${event.name} ${formatBytes(event.current)} done\n`);
+          return undefined;
+        case "phase":
+          if (event.state === "started") screen.write(`${event.name}\n`);
+          return undefined;
+        case "warning":
+          return screen.write(`WARNING ${event.message}\n`);
+        default:
+          return event satisfies never;
+      }
+    },
+    note: (text) => screen.write(`${text}\n`),
+    end: () => undefined,
+  };
+}
