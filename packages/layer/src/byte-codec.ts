@@ -27,7 +27,8 @@ export class ByteWriter {
   /** The 32 bytes of a sha256. */
   digest(value: Digest): void {
     this.#reserve(32);
-    if (this.#buffer.write(value.slice(7), this.#length, 32, "hex") !== 32) throw new RangeError(`Not a digest: ${value}`);
+    if (this.#buffer.write(value.slice(7), this.#length, 32, "hex") !== 32)
+      throw new RangeError(`Not a digest: ${value}`);
     this.#length += 32;
   }
 

@@ -107,7 +107,8 @@ class DeflaterPool implements Disposable {
   }
 
   async compress(bytes: Uint8Array): Promise<Uint8Array> {
-    const stream = this.#idle.pop() ?? createDeflateRaw({ ...buffering, level: this.#level, flush: constants.Z_FULL_FLUSH });
+    const stream =
+      this.#idle.pop() ?? createDeflateRaw({ ...buffering, level: this.#level, flush: constants.Z_FULL_FLUSH });
     this.#streams.add(stream);
     stream.reset();
     const compressed = await compressAll(stream, bytes);

@@ -71,7 +71,11 @@ function* cutFile(first: SegmentBuffer, entry: Entry): Generator<SegmentBuffer, 
 }
 
 function appendPiece(
-  to: { readonly segment: SegmentBuffer; readonly content: OpenContent; readonly sum: { update(bytes: Uint8Array): unknown } },
+  to: {
+    readonly segment: SegmentBuffer;
+    readonly content: OpenContent;
+    readonly sum: { update(bytes: Uint8Array): unknown };
+  },
   length: number,
 ): void {
   const piece = to.segment.extend(length);

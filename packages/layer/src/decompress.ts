@@ -101,7 +101,7 @@ async function* frameChunks(reader: ChunkReader, start: Buffer): AsyncGenerator<
   if (start.length < 6 || start.readUInt32LE(0) !== 0xfd2fb528) throw corrupt("a zstd frame does not start as one");
   const descriptor = start[4] ?? 0;
   yield* reader.take(frameHeaderLength(descriptor));
-  for (let isLast = false; !isLast; ) {
+  for (let isLast = false; !isLast;) {
     const header = await reader.peek(3);
     if (header === undefined || header.length < 3) throw corrupt("a zstd frame ends early");
     const block = header.readUIntLE(0, 3);
@@ -122,7 +122,13 @@ function frameHeaderLength(descriptor: number): number {
 
 /** RFC 8878, 3.1.2. */
 function isSkippableFrame(start: Uint8Array): boolean {
-  return start.length >= 8 && ((start[0] ?? 0) & 0xf0) === 0x50 && start[1] === 0x2a && start[2] === 0x4d && start[3] === 0x18;
+  return (
+    start.length >= 8 &&
+    ((start[0] ?? 0) & 0xf0) === 0x50 &&
+    start[1] === 0x2a &&
+    start[2] === 0x4d &&
+    start[3] === 0x18
+  );
 }
 
 function isTarStart(block: Buffer): boolean {

@@ -26,13 +26,10 @@ interface Diff {
   readonly whiteouts: Entry[];
 }
 
-/** What stands at a path of the directory: something that is seen, or a whiteout. */
-interface Found {
-  readonly entry: ScannedEntry;
-  readonly kind: "entry" | "whiteout";
-  /** Whether nothing beneath is seen through the directory. */
-  readonly isOpaque: boolean;
-}
+/** What a path of the directory shows; "nothing" where it is whited out, or a socket. `isOpaque`: nothing beneath is seen through it. */
+type Found =
+  | { readonly kind: "nothing" }
+  | { readonly kind: "entry"; readonly entry: ScannedEntry; readonly isOpaque: boolean };
 
 /**
  * What an overlayfs upper directory changes of the tree beneath it, as a layer's entries in order. Copies without a
@@ -78,62 +75,60 @@ async function diffDirectory(work: Diff, path: string, isOpaque: boolean): Promi
 async function diffPath(work: Diff, path: string, isOpaque: boolean): Promise<void> {
   const found = find(work, path);
   const before = work.lower.lookup(path);
-  if (found === undefined || found.kind === "whiteout") {
+  if (found.kind === "nothing") {
     if (before !== undefined) work.whiteouts.push(whiteout(path));
-    return;
-  }
-  const { entry } = found;
-  if (entry.type !== "directory") {
-    if (before === undefined || !isSame(work, entry, before)) work.kept.push(entry);
-    return;
-  }
-  work.kept.push(entry);
-  const holdsChange = await diffDirectory(work, path, isOpaque || found.isOpaque);
-  if (!holdsChange && before !== undefined && isSame(work, entry, before)) work.kept.pop();
+  } else if (found.entry.type === "directory") {
+    work.kept.push(found.entry);
+    const holdsChange = await diffDirectory(work, path, isOpaque || found.isOpaque);
+    if (!holdsChange && isSame(work, found.entry, before)) work.kept.pop();
+  } else if (!isSame(work, found.entry, before)) work.kept.push(found.entry);
 }
 
-/** Undefined for a socket. */
-function find(work: Diff, path: string): Found | undefined {
+function find(work: Diff, path: string): Found {
   const file = `${work.directory}/${path}`;
   const entry = readEntry(file, path);
-  if (entry === undefined) return undefined;
-  if (work.overlay !== "none" && isWhiteoutNode(entry)) return { entry, kind: "whiteout", isOpaque: false };
+  if (entry === undefined) return { kind: "nothing" };
   const names = xattrNames(file);
-  const xattrs = names.length === 0 ? undefined : pickXattrs(file, names);
-  const full = xattrs === undefined ? entry : { ...entry, xattrs };
-  if (work.overlay === "none") return { entry: full, kind: "entry", isOpaque: false };
-  const isWhiteout = entry.type === "file" && entry.size === 0 && names.includes(`${work.overlay}.overlay.whiteout`);
-  const isOpaque = entry.type === "directory" && isMarkedOpaque(work.overlay, file, names);
-  return { entry: full, kind: isWhiteout ? "whiteout" : "entry", isOpaque };
+  if (work.overlay !== "none" && isWhiteout(work.overlay, entry, names)) return { kind: "nothing" };
+  const xattrs = pickXattrs(file, names);
+  const isOpaque = work.overlay !== "none" && isMarkedOpaque(work.overlay, file, names);
+  return { kind: "entry", entry: xattrs === undefined ? entry : { ...entry, xattrs }, isOpaque };
 }
 
-/** Kernel documentation, filesystems/overlayfs, "whiteouts and opaque directories": "x" says that it holds whiteouts in xattrs. */
+/** Kernel documentation, filesystems/overlayfs, "whiteouts and opaque directories": a device 0:0, or an empty file with an xattr. */
+function isWhiteout(overlay: "trusted" | "user", entry: Entry, names: readonly string[]): boolean {
+  const { type, device, size } = entry;
+  if (type === "char-device") return device?.major === 0 && device.minor === 0;
+  return type === "file" && size === 0 && names.includes(`${overlay}.overlay.whiteout`);
+}
+
+/** As there: the other value, "x", says that it holds whiteouts in xattrs. */
 function isMarkedOpaque(overlay: "trusted" | "user", file: string, names: readonly string[]): boolean {
   const name = `${overlay}.overlay.opaque`;
   const value = names.includes(name) ? lgetxattr(file, name) : undefined;
   return value !== undefined && Buffer.from(value).toString() === "y";
 }
 
-function isWhiteoutNode({ type, device }: Entry): boolean {
-  return type === "char-device" && device?.major === 0 && device.minor === 0;
-}
-
 function whiteout(path: string): Entry {
   return { path, type: "whiteout", mode: 0, uid: 0, gid: 0, size: 0, mtime: 0n };
 }
 
-function isSame(work: Diff, entry: ScannedEntry, before: Entry): boolean {
-  if (!hasSameAttributes(entry, before)) return false;
+function isSame(work: Diff, entry: ScannedEntry, before: Entry | undefined): boolean {
+  if (before === undefined || !hasSameAttributes(entry, before)) return false;
   if (entry.type === "directory") return true;
   if (entry.size !== before.size || entry.mtime !== before.mtime) return false;
   return entry.type !== "file" || hasSameBytes(work, entry, before);
 }
 
 function hasSameAttributes(a: Entry, b: Entry): boolean {
-  const isSameNode = a.device?.major === b.device?.major && a.device?.minor === b.device?.minor;
+  const isSameKind = a.type === b.type && a.linkname === b.linkname && deviceText(a) === deviceText(b);
+  const isSameMode = a.mode === b.mode || a.type === "symlink";
   const isSameOwner = a.uid === b.uid && a.gid === b.gid;
-  if (a.type !== b.type || a.linkname !== b.linkname || !isSameNode || !isSameOwner) return false;
-  return (a.mode === b.mode || a.type === "symlink") && hasSameXattrs(a.xattrs ?? {}, b.xattrs ?? {});
+  return isSameKind && isSameMode && isSameOwner && hasSameXattrs(a.xattrs ?? {}, b.xattrs ?? {});
+}
+
+function deviceText({ device }: Entry): string {
+  return device === undefined ? "" : `${device.major}:${device.minor}`;
 }
 
 type Xattrs = Readonly<Record<string, Uint8Array>>;

@@ -32,7 +32,8 @@ export async function indexArchive(path: string, options: IndexArchiveOptions): 
   mkdirSync(options.directory, { recursive: true });
   const spool = new ArchiveSpool(path, { directory: options.directory, keeps: format === "tar" });
   try {
-    for await (const chunk of decompress(createReadStream(path, { highWaterMark: 256 * 1024 }), options)) spool.push(chunk);
+    for await (const chunk of decompress(createReadStream(path, { highWaterMark: 256 * 1024 }), options))
+      spool.push(chunk);
     spool.finish();
     return { entries: spool.entries, [Symbol.asyncDispose]: async () => spool.remove() };
   } catch (error) {
@@ -134,7 +135,7 @@ class ArchiveSpool implements TarHandler {
 }
 
 function writeFully(file: number, chunk: Buffer, position: number | undefined): void {
-  for (let done = 0; done < chunk.length; ) {
+  for (let done = 0; done < chunk.length;) {
     const at = position === undefined ? null : position + done;
     done += writeSync(file, chunk, done, chunk.length - done, at);
   }

@@ -181,4 +181,3 @@ function readXattrs(reader: ByteReader): Readonly<Record<string, Uint8Array>> {
   }
   return Object.fromEntries(pairs);
 }
-

@@ -1,7 +1,13 @@
 export type { Entry, EntryType, FileContent, FileTree } from "./entry.ts";
 export type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
 export { LayerError, type LayerErrorCode } from "./errors.ts";
-export { scanDirectory, type FileIdentity, type ScanChoice, type ScannedEntry, type ScanOptions } from "./scan-directory.ts";
+export {
+  scanDirectory,
+  type FileIdentity,
+  type ScanChoice,
+  type ScannedEntry,
+  type ScanOptions,
+} from "./scan-directory.ts";
 export { joinHardlinks } from "./join-hardlinks.ts";
 export { digestFile, digestFiles, treeDigest } from "./tree-digest.ts";
 export { packLayer, type PackedLayer, type PackOptions, type SegmentReuse } from "./pack-layer.ts";
@@ -15,10 +21,10 @@ export { resolvePath, walkTree, type ResolvedPath } from "./resolve-path.ts";
 export { diffTree, diffUpper, type DiffOptions } from "./diff-tree.ts";
 export { lgetxattr, llistxattr, lsetxattr, lutimens, mknod, mount, umount2 } from "./libc.ts";
 export { readXattrs, writeXattrs } from "./xattrs.ts";
-export { writeTree } from "./write-tree.ts";
 export { openLayerFile } from "./open-layer-file.ts";
 export { readTar, type TarMember } from "./read-tar.ts";
 export type { TarHeader } from "./read-header.ts";
 export { type NewMember, writeTar } from "./write-tar.ts";
 export { type ArchiveFormat, decompress, detectArchive } from "./decompress.ts";
 export { type IndexArchiveOptions, indexArchive, type IndexedArchive } from "./index-archive.ts";
+export { writeTree } from "./write-tree.ts";

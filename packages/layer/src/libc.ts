@@ -19,8 +19,7 @@ const declarations = {
   lsetxattr: "int lsetxattr(const char *path, const char *name, const void *value, size_t size, int flags)",
   utimensat: "int utimensat(int directory, const char *path, const void *times, int flags)",
   futimens: "int futimens(int file, const void *times)",
-  mount:
-    "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
+  mount: "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
   umount2: "int umount2(const char *target, int flags)",
 } as const;
 

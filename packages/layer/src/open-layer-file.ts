@@ -19,11 +19,7 @@ const inflateFrame = promisify<Uint8Array, object, Buffer>(zstdDecompress);
  * Ends with an error where the bytes have not the digest that the index gives.
  * @throws LayerError `SOURCE_MISSING` where the layer has no such file; while reading `ARCHIVE_CORRUPT`.
  */
-export async function* openLayerFile(
-  entry: IndexEntry,
-  index: LayerIndex,
-  blobPath: string,
-): AsyncGenerator<Buffer> {
+export async function* openLayerFile(entry: IndexEntry, index: LayerIndex, blobPath: string): AsyncGenerator<Buffer> {
   const file = fileOf(entry, index);
   const isRandom = index.segments !== undefined && file.tarOffset !== undefined;
   const chunks = isRandom ? readSegments(file, index.segments, blobPath) : readThrough(file, blobPath);
@@ -39,7 +35,9 @@ function fileOf(entry: IndexEntry, index: LayerIndex): IndexEntry {
   const path = entry.type === "hardlink" ? entry.linkname : entry.path;
   const file = index.entries.findLast((candidate) => candidate.path === path && candidate.type === "file");
   if (file !== undefined) return file;
-  throw new LayerError("SOURCE_MISSING", `Cannot read "${entry.path}": the layer has no such file`, { path: entry.path });
+  throw new LayerError("SOURCE_MISSING", `Cannot read "${entry.path}": the layer has no such file`, {
+    path: entry.path,
+  });
 }
 
 async function* readSegments(file: IndexEntry, segments: readonly Segment[], blobPath: string): AsyncGenerator<Buffer> {
@@ -85,7 +83,11 @@ async function* readThrough(file: IndexEntry, blobPath: string): AsyncGenerator<
 
 function checkDigest(file: IndexEntry, found: Digest): void {
   if (file.digest === undefined || file.digest === found) return;
-  throw new LayerError("ARCHIVE_CORRUPT", `Cannot read "${file.path}": its bytes have digest "${found}"; wanted "${file.digest}"`, {
-    path: file.path,
-  });
+  throw new LayerError(
+    "ARCHIVE_CORRUPT",
+    `Cannot read "${file.path}": its bytes have digest "${found}"; wanted "${file.digest}"`,
+    {
+      path: file.path,
+    },
+  );
 }

@@ -107,7 +107,7 @@ async function finishFirst(packing: Packing): Promise<void> {
   const [first] = packing.pending;
   if (first === undefined) return;
   const { source, tarDigest, bytes } = await first;
-  packing.pending.shift();
+  void packing.pending.shift();
   const { tarOffset, length: tarLength } = source;
   packing.segments.push({ tarOffset, tarLength, tarDigest, offset: packing.blobLength, length: bytes.length });
   await writePart(packing, bytes);

@@ -21,9 +21,7 @@ export function openContent(entry: Entry): OpenContent {
       path: entry.path,
     });
   }
-  return "bytes" in content
-    ? openBytes(entry, content.bytes)
-    : openFile(entry, content.path, content.offset);
+  return "bytes" in content ? openBytes(entry, content.bytes) : openFile(entry, content.path, content.offset);
 }
 
 /** The error for a file that changed under the reader; `what` says how. */

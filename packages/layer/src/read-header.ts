@@ -79,23 +79,35 @@ export function readLongName(body: Buffer): string {
 export function decodeHeader(block: Buffer, extension: HeaderExtension): TarHeader {
   const pax = new Map(extension.records.map(({ key, value }) => [key, value]));
   const flag = flagOf(block);
-  const storedSize = "123456".includes(flag) ? 0 : (paxNumber(pax, "size") ?? sizeOf(block));
-  const sparse = paxSparse(extension.records);
-  const realSize = paxNumber(pax, "GNU.sparse.realsize") ?? paxNumber(pax, "GNU.sparse.size");
   return {
-    name: paxText(pax, "GNU.sparse.name") ?? paxText(pax, "path") ?? extension.name ?? ustarName(block),
+    ...namesOf(block, extension, pax),
+    ...sizesOf(block, pax),
     flag: flag === "7" || flag === "S" ? "0" : flag,
     mode: field(block, 100, 8) & 0o7777,
     uid: paxNumber(pax, "uid") ?? natural(block, 108, 8),
     gid: paxNumber(pax, "gid") ?? natural(block, 116, 8),
-    size: realSize ?? (flag === "S" ? natural(block, 483, 12) : storedSize),
-    storedSize,
     mtime: paxTime(pax) ?? BigInt(field(block, 136, 12)) * 1_000_000_000n,
-    linkname: paxText(pax, "linkpath") ?? extension.linkname ?? text(block, 157, 100),
     device: { major: device(block, 329), minor: device(block, 337) },
     xattrs: xattrsOf(extension.records),
-    sparse: flag === "S" ? gnuPieces(block, 386, 4) : sparse,
+    sparse: flag === "S" ? gnuPieces(block, 386, 4) : paxSparse(extension.records),
   };
+}
+
+type PaxValues = ReadonlyMap<string, Uint8Array>;
+
+function namesOf(block: Buffer, extension: HeaderExtension, pax: PaxValues): Pick<TarHeader, "name" | "linkname"> {
+  return {
+    name: paxText(pax, "GNU.sparse.name") ?? paxText(pax, "path") ?? extension.name ?? ustarName(block),
+    linkname: paxText(pax, "linkpath") ?? extension.linkname ?? text(block, 157, 100),
+  };
+}
+
+/** Links, devices, directories and fifos have no body, whatever their header says. */
+function sizesOf(block: Buffer, pax: PaxValues): Pick<TarHeader, "size" | "storedSize"> {
+  const flag = flagOf(block);
+  const storedSize = "123456".includes(flag) ? 0 : (paxNumber(pax, "size") ?? sizeOf(block));
+  const sparseSize = flag === "S" ? natural(block, 483, 12) : paxNumber(pax, "GNU.sparse.size");
+  return { storedSize, size: paxNumber(pax, "GNU.sparse.realsize") ?? sparseSize ?? storedSize };
 }
 
 /** True where the body of a pax member starts with a map of its pieces: GNU tar manual, "PAX Format, Version 1.0". */
@@ -167,7 +179,10 @@ function natural(block: Buffer, at: number, length: number): number {
 }
 
 function octal(block: Buffer, at: number, length: number): number {
-  const digits = block.toString("latin1", at, at + length).replaceAll("\0", " ").trim();
+  const digits = block
+    .toString("latin1", at, at + length)
+    .replaceAll("\0", " ")
+    .trim();
   if (digits === "") return 0;
   if (!/^[0-7]+$/.test(digits)) throw corrupt("a header's number is not octal");
   return Number.parseInt(digits, 8);
@@ -179,17 +194,17 @@ function device(block: Buffer, at: number): number {
   return flag === "3" || flag === "4" ? natural(block, at, 8) : 0;
 }
 
-function paxText(pax: ReadonlyMap<string, Uint8Array>, key: string): string | undefined {
+function paxText(pax: PaxValues, key: string): string | undefined {
   const value = pax.get(key);
   return value === undefined ? undefined : text(Buffer.from(value), 0, value.length);
 }
 
-function paxNumber(pax: ReadonlyMap<string, Uint8Array>, key: string): number | undefined {
+function paxNumber(pax: PaxValues, key: string): number | undefined {
   const value = pax.get(key);
   return value === undefined || value.length === 0 ? undefined : parseCount(Buffer.from(value).toString("latin1"));
 }
 
-function paxTime(pax: ReadonlyMap<string, Uint8Array>): bigint | undefined {
+function paxTime(pax: PaxValues): bigint | undefined {
   const value = pax.get("mtime");
   return value === undefined || value.length === 0 ? undefined : parsePaxTime(Buffer.from(value).toString("latin1"));
 }

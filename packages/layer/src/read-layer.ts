@@ -25,4 +25,3 @@ export async function* readLayer(
     yield { entry: isWhole ? { ...entry, tarOffset: offset } : entry, body };
   }
 }
-

@@ -22,24 +22,31 @@ export function resolvePath(
   path: string,
   options: { readonly followLast?: boolean } = {},
 ): ResolvedPath {
-  const parts = splitParts(path).reverse();
+  const rest = splitParts(path).reverse();
   let at = "";
   let links = 0;
-  for (let part = parts.pop(); part !== undefined; part = parts.pop()) {
+  for (let part = rest.pop(); part !== undefined; part = rest.pop()) {
     const next = part === ".." ? parentPath(at) : joinPath(at, part);
-    const entry = part === ".." ? undefined : tree.lookup(next);
-    const isFollowed = entry?.type === "symlink" && (parts.length > 0 || options.followLast !== false);
-    if (!isFollowed) {
-      at = next;
-      continue;
+    const mayFollow = part !== ".." && (rest.length > 0 || options.followLast !== false);
+    const target = mayFollow ? targetOf(tree, next) : undefined;
+    if (target === undefined) at = next;
+    else {
+      if (++links > mostLinks) throw linkLoop(path);
+      if (target.startsWith("/")) at = "";
+      rest.push(...splitParts(target).reverse());
     }
-    if (++links > mostLinks) throw linkLoop(path);
-    const target = entry.linkname ?? "";
-    if (target.startsWith("/")) at = "";
-    parts.push(...splitParts(target).reverse());
   }
-  const entry = tree.lookup(at);
-  return entry === undefined ? { path: at } : { path: at, entry };
+  return withEntry(tree, at);
+}
+
+function withEntry(tree: FileTree, path: string): ResolvedPath {
+  const entry = tree.lookup(path);
+  return entry === undefined ? { path } : { path, entry };
+}
+
+function targetOf(tree: FileTree, path: string): string | undefined {
+  const entry = tree.lookup(path);
+  return entry?.type === "symlink" ? entry.linkname : undefined;
 }
 
 /** Every entry beneath `root`, a directory before what it holds, names sorted; `root` itself first, where it exists. Symlinks are not followed. */

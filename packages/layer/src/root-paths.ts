@@ -82,7 +82,9 @@ export class RootPaths {
 
   #follow(path: string, links: number): string {
     if (links > mostLinks) {
-      throw new LayerError("LINK_LOOP", `Cannot resolve "${path}": more than ${mostLinks} symlinks on the way`, { path });
+      throw new LayerError("LINK_LOOP", `Cannot resolve "${path}": more than ${mostLinks} symlinks on the way`, {
+        path,
+      });
     }
     const target = readlinkSync(this.at(path));
     let directory = target.startsWith("/") ? "" : parentPath(path);

@@ -94,30 +94,43 @@ export function withXattrs<T extends Entry>(entry: T, file: string): T {
 
 function scanChildren(scan: Scan, directory: string): void {
   scan.options.signal?.throwIfAborted();
-  const prefix = directory === "" ? "" : `${directory}/`;
+  const found = scanNames(scan, directory);
+  const places = new Map<string, number>();
+  for (const visit of orderVisits(visitsOf(found))) {
+    const isSelf = !visit.endsWith("/");
+    const name = isSelf ? visit : visit.slice(0, -1);
+    const scanned = found.get(name);
+    if (scanned === undefined) continue;
+    if (!isSelf) scanBeneath(scan, scanned, places.get(name));
+    else places.set(name, scan.entries.push(scanned.entry) - 1);
+  }
+}
+
+function scanNames(scan: Scan, directory: string): ReadonlyMap<string, Scanned> {
   const found = new Map<string, Scanned>();
-  const visits: string[] = [];
+  const prefix = directory === "" ? "" : `${directory}/`;
   for (const name of readNames(directory === "" ? scan.root : `${scan.root}/${directory}`)) {
     const scanned = scanOne(scan, prefix + name);
-    if (scanned === undefined) continue;
-    found.set(name, scanned);
+    if (scanned !== undefined) found.set(name, scanned);
+  }
+  return found;
+}
+
+/** A directory that is only passed goes again where nothing beneath it was kept; it stands at `place`. */
+function scanBeneath(scan: Scan, { entry, choice }: Scanned, place: number | undefined): void {
+  const before = scan.entries.length;
+  scanChildren(scan, entry.path);
+  const isEmpty = scan.entries.length === before;
+  if (choice === "pass" && isEmpty && place !== undefined) scan.entries.splice(place, 1);
+}
+
+function visitsOf(found: ReadonlyMap<string, Scanned>): string[] {
+  const visits: string[] = [];
+  for (const [name, { entry }] of found) {
     visits.push(name);
-    if (scanned.entry.type === "directory") visits.push(`${name}/`);
+    if (entry.type === "directory") visits.push(`${name}/`);
   }
-  const lengths = new Map<string, number>();
-  for (const visit of orderVisits(visits)) {
-    if (!visit.endsWith("/")) {
-      const scanned = found.get(visit);
-      if (scanned?.choice === "pass") lengths.set(visit, scan.entries.length);
-      if (scanned !== undefined) scan.entries.push(scanned.entry);
-      continue;
-    }
-    const before = scan.entries.length;
-    const name = visit.slice(0, -1);
-    scanChildren(scan, prefix + name);
-    const at = lengths.get(name);
-    if (at !== undefined && scan.entries.length === before) scan.entries.splice(at, 1);
-  }
+  return visits;
 }
 
 /**
@@ -183,10 +196,14 @@ function readTarget(file: string): string {
 function checkNames(directory: string): void {
   for (const name of readdirSync(directory, "buffer")) {
     if (name.equals(Buffer.from(name.toString()))) continue;
-    throw new LayerError("ENTRY_UNSUPPORTED", `Cannot read "${directory}": the name "${name}" in it is not UTF-8`, {
-      path: directory,
-      hint: "Rename the file",
-    });
+    throw new LayerError(
+      "ENTRY_UNSUPPORTED",
+      `Cannot read "${directory}": the name "${name.toString()}" in it is not UTF-8`,
+      {
+        path: directory,
+        hint: "Rename the file",
+      },
+    );
   }
 }
 

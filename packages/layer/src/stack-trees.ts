@@ -96,7 +96,7 @@ function addName(
 
 function parentsOf(path: string): readonly string[] {
   const parents: string[] = [];
-  for (let at = path; at !== ""; ) {
+  for (let at = path; at !== "";) {
     at = parentPath(at);
     parents.push(at);
   }
@@ -117,7 +117,7 @@ function buildMap(index: LayerIndex, directory: string | undefined): LayerMap {
   for (const entry of index.entries) {
     if (entry.type === "whiteout") whiteouts.add(entry.path);
     else if (entry.type === "opaque") opaque.add(entry.path);
-    else putEntry(entries, entry, directory);
+    else putEntry(entries, entry, { directory, layer: index.diffId });
   }
   const children = new Map<string, Set<string>>();
   for (const path of [...entries.keys(), ...whiteouts, ...opaque]) linkParents({ entries, children, implied }, path);
@@ -126,21 +126,32 @@ function buildMap(index: LayerIndex, directory: string | undefined): LayerMap {
   return { entries, children: lists, whiteouts, opaque, implied };
 }
 
+/** Which layer entries come from, and where it was extracted. */
+interface Source {
+  readonly directory: string | undefined;
+  readonly layer: string;
+}
+
 /** A later entry of the same path replaces an earlier one, with all beneath it unless both are directories. */
-function putEntry(entries: Map<string, Entry>, entry: Entry, directory: string | undefined): void {
+function putEntry(entries: Map<string, Entry>, entry: Entry, source: Source): void {
   const before = entries.get(entry.path);
   if (before?.type === "directory" && entry.type !== "directory") dropBeneath(entries, entry.path);
-  entries.set(entry.path, resolveEntry(entries, entry, directory));
+  entries.set(entry.path, resolveEntry(entries, entry, source));
 }
 
 function dropBeneath(entries: Map<string, Entry>, path: string): void {
-  for (const known of [...entries.keys()]) if (known.startsWith(`${path}/`)) entries.delete(known);
+  for (const known of entries.keys()) if (known.startsWith(`${path}/`)) entries.delete(known);
 }
 
-function resolveEntry(entries: ReadonlyMap<string, Entry>, entry: Entry, directory: string | undefined): Entry {
-  const file = entry.type === "hardlink" ? entries.get(entry.linkname ?? "") : entry;
-  if (file === undefined) return { ...entry, type: "file" };
-  if (file !== entry) return { ...file, path: entry.path };
+/** A hard link is the file that it names; both then say that they are one. */
+function resolveEntry(entries: Map<string, Entry>, entry: Entry, { directory, layer }: Source): Entry {
+  if (entry.type === "hardlink") {
+    const named = entries.get(entry.linkname ?? "");
+    if (named === undefined) return { ...entry, type: "file" };
+    const file = { ...named, inode: named.inode ?? `${layer}/${named.path}` };
+    entries.set(file.path, file);
+    return { ...file, path: entry.path };
+  }
   if (entry.type !== "file" || directory === undefined) return entry;
   return { ...entry, content: { path: `${directory}/${entry.path}` } };
 }
@@ -153,7 +164,7 @@ function linkParents(
   },
   path: string,
 ): void {
-  for (let at = path; at !== ""; ) {
+  for (let at = path; at !== "";) {
     const parent = parentPath(at);
     const names = to.children.get(parent);
     const name = at.slice(parent === "" ? 0 : parent.length + 1);

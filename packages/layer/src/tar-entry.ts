@@ -46,7 +46,9 @@ export function toEntry(header: TarHeader, whiteouts: WhiteoutNames): Entry | un
 export function normalizePath(name: string): string {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) {
-    throw new LayerError("PATH_ESCAPE", `Cannot take "${name}" from an archive: its path leaves the root`, { path: name });
+    throw new LayerError("PATH_ESCAPE", `Cannot take "${name}" from an archive: its path leaves the root`, {
+      path: name,
+    });
   }
   if (parts.some((part) => part.length > 85 && Buffer.byteLength(part) > 255)) {
     throw new LayerError("ENTRY_UNSUPPORTED", `Cannot take "${name}" from an archive: a name in it exceeds 255 bytes`, {
@@ -68,7 +70,8 @@ function readWhiteout(entry: Entry): Entry | undefined {
   if (!entry.path.startsWith(".wh.", nameAt)) return entry;
   const name = entry.path.slice(nameAt + 4);
   const { linkname: _linkname, device: _device, xattrs: _xattrs, ...rest } = entry;
-  if (name === ".wh..opq") return { ...rest, path: entry.path.slice(0, Math.max(0, nameAt - 1)), type: "opaque", size: 0 };
+  if (name === ".wh..opq")
+    return { ...rest, path: entry.path.slice(0, Math.max(0, nameAt - 1)), type: "opaque", size: 0 };
   if (name.startsWith(".wh.")) return undefined;
   if (name === "" || name === "." || name === "..") throw corrupt(`"${entry.path}" whites out nothing`);
   return { ...rest, path: entry.path.slice(0, nameAt) + name, type: "whiteout", size: 0 };

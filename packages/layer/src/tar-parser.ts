@@ -78,24 +78,31 @@ export class TarParser {
 
   /** Uses up the start of `view`: how many bytes, or -1 where it needs more than there are. */
   #step(view: Buffer): number {
+    if (view.length < this.#wanted()) return -1;
     switch (this.#state) {
       case "header":
-        return view.length < blockLength ? -1 : this.#header(view.subarray(0, blockLength));
+        return this.#header(view.subarray(0, blockLength));
       case "extension":
-        return view.length < this.#padding ? -1 : this.#extension(view);
+        return this.#extension(view);
       case "pieces":
-        return view.length < blockLength ? -1 : this.#morePieces(view.subarray(0, blockLength));
+        return this.#morePieces(view.subarray(0, blockLength));
       case "map":
         return this.#sparseMap(view);
       case "body":
-        return view.length === 0 ? -1 : this.#body(view);
+        return this.#body(view);
       case "padding":
-        return view.length < this.#padding ? -1 : this.#next(this.#padding);
+        return this.#next(this.#padding);
       case "trailer":
-        return view.length === 0 ? -1 : view.length;
+        return view.length;
       default:
         return this.#state satisfies never;
     }
+  }
+
+  /** Bytes that the next step takes at least. */
+  #wanted(): number {
+    if (this.#state === "header" || this.#state === "pieces") return blockLength;
+    return this.#state === "extension" || this.#state === "padding" ? this.#padding : 1;
   }
 
   #next(used: number): number {

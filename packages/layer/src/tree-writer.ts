@@ -3,6 +3,7 @@ import {
   chownSync,
   closeSync,
   constants,
+  copyFileSync,
   fchmodSync,
   fchownSync,
   ftruncateSync,
@@ -63,12 +64,12 @@ export class TreeWriter implements Disposable {
 
   /**
    * Places an entry; the bytes of a file follow by `write`, then `close`. Gives the entry with the path at which it
-   * stands, links among its parents resolved.
+   * stands, links among its parents resolved. Of a file with `source`, the bytes are those of that file.
    */
-  place(entry: Entry): Entry {
+  place(entry: Entry, source?: string): Entry {
     const path = this.#paths.settle(entry.path);
     const placed = path === entry.path ? entry : { ...entry, path };
-    this.#place(placed);
+    this.#place(placed, source);
     for (let at = path; !this.#placed.has(at); at = parentPath(at)) this.#placed.add(at);
     return placed;
   }
@@ -76,7 +77,7 @@ export class TreeWriter implements Disposable {
   /** Writes bytes of the file that was placed last. */
   write(chunk: Uint8Array, position: number): void {
     if (this.#file === undefined) return;
-    for (let done = 0; done < chunk.length; ) {
+    for (let done = 0; done < chunk.length;) {
       done += writeSync(this.#file.descriptor, chunk, done, chunk.length - done, position + done);
     }
     this.#file.end = position + chunk.length;
@@ -102,7 +103,8 @@ export class TreeWriter implements Disposable {
     this.#whitedOut.add(settled);
     if (this.#form === "apply") this.#removeOlder(settled);
     else if (this.#placed.has(settled)) this.#hideBeneath(settled);
-    else if (this.#form !== "none") this.#replace(settled, () => this.#makeNode(settled, kinds["char-device"], whiteoutDevice));
+    else if (this.#form !== "none")
+      this.#replace(settled, () => this.#makeNode(settled, kinds["char-device"], whiteoutDevice));
     return settled;
   }
 
@@ -132,12 +134,12 @@ export class TreeWriter implements Disposable {
     this.#file = undefined;
   }
 
-  #place(entry: Entry): void {
+  #place(entry: Entry, source: string | undefined): void {
     switch (entry.type) {
       case "directory":
         return this.#placeDirectory(entry);
       case "file":
-        return this.#replace(entry.path, () => this.#open(entry));
+        return this.#replace(entry.path, () => this.#open(entry, source));
       case "symlink":
         this.#replace(entry.path, () => symlinkSync(entry.linkname ?? "", this.#paths.at(entry.path)));
         return this.#dress(entry);
@@ -165,9 +167,12 @@ export class TreeWriter implements Disposable {
     this.#directories.set(path, entry);
   }
 
-  #open(entry: Entry): void {
-    const flags = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW;
-    this.#file = { descriptor: openSync(this.#paths.at(entry.path), flags, 0o600), entry, end: 0 };
+  #open(entry: Entry, source: string | undefined): void {
+    const at = this.#paths.at(entry.path);
+    const made = source === undefined ? constants.O_CREAT | constants.O_EXCL : 0;
+    if (source !== undefined) copyFileSync(source, at, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE);
+    const descriptor = openSync(at, constants.O_WRONLY | constants.O_NOFOLLOW | made, 0o600);
+    this.#file = { descriptor, entry, end: source === undefined ? 0 : entry.size };
   }
 
   #link(entry: Entry): void {
@@ -210,7 +215,7 @@ export class TreeWriter implements Disposable {
   #clear(path: string): void {
     rmSync(this.#paths.at(path), { recursive: true, force: true });
     this.#paths.forget();
-    for (const known of [...this.#directories.keys()]) {
+    for (const known of this.#directories.keys()) {
       if (known === path || known.startsWith(`${path}/`)) this.#directories.delete(known);
     }
   }

@@ -18,10 +18,7 @@ export function readXattrs(path: string): Readonly<Record<string, Uint8Array>> |
 }
 
 /** Those xattrs among `names`, as `xattrNames` gave them, that belong to an image. */
-export function pickXattrs(
-  path: string,
-  names: readonly string[],
-): Readonly<Record<string, Uint8Array>> | undefined {
+export function pickXattrs(path: string, names: readonly string[]): Readonly<Record<string, Uint8Array>> | undefined {
   const found = names.filter(isLayerXattr).flatMap((name) => {
     const value = lgetxattr(path, name);
     return value === undefined ? [] : [[name, value] as const];

@@ -24,7 +24,10 @@ describe("decompress()", () => {
     ["zstd", "zstd -qc in > out"],
     ["zstd with threads and checksum", "zstd -q -T2 --check -c in > out"],
     ["zstd without content size", "cat in | zstd -q --no-check -c > out"],
-    ["zstd of many frames, some skippable", `{ ${skippable}; head -c 1000 in | zstd -qc; ${skippable}; tail -c +1001 in | zstd -qc; ${skippable}; } > out`],
+    [
+      "zstd of many frames, some skippable",
+      `{ ${skippable}; head -c 1000 in | zstd -qc; ${skippable}; tail -c +1001 in | zstd -qc; ${skippable}; } > out`,
+    ],
     ["zstd of bytes that do not compress", "openssl rand 400000 > in; zstd -qc in > out"],
     ["plain bytes", "cp in out"],
   ])("reads %s, whatever the chunks", async (_name, script) => {
@@ -51,7 +54,10 @@ describe("decompress()", () => {
     const path = process.env["PATH"];
     process.env["PATH"] = "/nowhere";
     try {
-      await expect(collect(decompress(chunked(bytes)))).rejects.toMatchObject({ code: "TOOL_MISSING", hint: "Install xz-utils" });
+      await expect(collect(decompress(chunked(bytes)))).rejects.toMatchObject({
+        code: "TOOL_MISSING",
+        hint: "Install xz-utils",
+      });
     } finally {
       process.env["PATH"] = path;
     }

@@ -32,7 +32,10 @@ const dir = { type: "directory", mode: 0o755 } as const;
 const link = (linkname: string): Partial<Entry> => ({ type: "symlink", linkname });
 const hard = (linkname: string): Partial<Entry> => ({ type: "hardlink", linkname });
 
-async function extractRaw(members: Parameters<typeof rawTar>[0], root: string = join(scratch(), "root")): Promise<string> {
+async function extractRaw(
+  members: Parameters<typeof rawTar>[0],
+  root: string = join(scratch(), "root"),
+): Promise<string> {
   await extractLayer(chunked(rawTar(members)), { directory: root, overlay: "trusted" });
   return root;
 }
@@ -41,10 +44,16 @@ describe("extractLayer()", () => {
   test.each(["gzip", "zstd", "none"] as const)("gives back the tree that was packed: %s", async (type) => {
     const root = scratch();
     sh(root, `mkdir src && cd src && ${everything}`);
-    const { blob, layer, contentDigest, index } = await pack(joinHardlinks(scanDirectory(join(root, "src"), { xattrs: "read" })), { type });
+    const { blob, layer, contentDigest, index } = await pack(
+      joinHardlinks(scanDirectory(join(root, "src"), { xattrs: "read" })),
+      { type },
+    );
     const out = join(root, "out");
     const options = { directory: out, overlay: "none", expectedDiffId: layer.diffId } as const;
-    const { segments: _segments, ...extracted } = { segments: undefined, ...(await extractLayer(chunked(blob), options)) };
+    const { segments: _segments, ...extracted } = {
+      segments: undefined,
+      ...(await extractLayer(chunked(blob), options)),
+    };
     expect(describeTree(out)).toBe(describeTree(join(root, "src")));
     expect(extracted).toEqual({ diffId: layer.diffId, contentDigest, entries: index.entries });
   });
@@ -52,21 +61,37 @@ describe("extractLayer()", () => {
   test("extracts what GNU tar packed as GNU tar does", async () => {
     const root = scratch();
     sh(root, `mkdir src out && cd src && ${everything} truncate -s 5M sparse; echo end >> sparse; cd ..`);
-    sh(root, `tar -S --xattrs --xattrs-include='*' --format=pax -cf layer -C src . ; tar --xattrs --xattrs-include='*' -xpf layer -C out 2>/dev/null`);
+    sh(
+      root,
+      `tar -S --xattrs --xattrs-include='*' --format=pax -cf layer -C src . ; tar --xattrs --xattrs-include='*' -xpf layer -C out 2>/dev/null`,
+    );
     await extractLayer(chunked(readFileSync(join(root, "layer"))), { directory: join(root, "ours"), overlay: "none" });
     expect(describeTree(join(root, "ours"))).toBe(describeTree(join(root, "out")));
     expect(statSync(join(root, "ours/sparse")).blocks).toBeLessThan(100);
   });
 
-  test.each(["trusted", "user"] as const)("writes whiteouts and opaque directories for overlayfs: %s", async (overlay) => {
-    const { blob } = await pack([directory("d"), entry("d", { type: "opaque" }), file("d/f", "x"), entry("e/gone", { type: "whiteout" })]);
-    const root = join(scratch(), "root");
-    const index = await extractLayer(chunked(blob), { directory: root, overlay });
-    expect(lstatSync(join(root, "e/gone"))).toMatchObject({ rdev: 0 });
-    expect(lstatSync(join(root, "e/gone")).isCharacterDevice()).toBe(true);
-    expect(Buffer.from(lgetxattr(join(root, "d"), `${overlay}.overlay.opaque`) ?? []).toString()).toBe("y");
-    expect(index.entries.map(({ type, path }) => `${type} ${path}`)).toEqual(["directory d", "opaque d", "file d/f", "whiteout e/gone"]);
-  });
+  test.each(["trusted", "user"] as const)(
+    "writes whiteouts and opaque directories for overlayfs: %s",
+    async (overlay) => {
+      const { blob } = await pack([
+        directory("d"),
+        entry("d", { type: "opaque" }),
+        file("d/f", "x"),
+        entry("e/gone", { type: "whiteout" }),
+      ]);
+      const root = join(scratch(), "root");
+      const index = await extractLayer(chunked(blob), { directory: root, overlay });
+      expect(lstatSync(join(root, "e/gone"))).toMatchObject({ rdev: 0 });
+      expect(lstatSync(join(root, "e/gone")).isCharacterDevice()).toBe(true);
+      expect(Buffer.from(lgetxattr(join(root, "d"), `${overlay}.overlay.opaque`) ?? []).toString()).toBe("y");
+      expect(index.entries.map(({ type, path }) => `${type} ${path}`)).toEqual([
+        "directory d",
+        "opaque d",
+        "file d/f",
+        "whiteout e/gone",
+      ]);
+    },
+  );
 
   test("writes no whiteouts where none are asked for", async () => {
     const { blob } = await pack([entry("d/gone", { type: "whiteout" }), entry("d", { type: "opaque" })]);
@@ -132,7 +157,12 @@ describe("extractLayer()", () => {
   });
 
   test("never sets attributes that steer overlayfs or belong to the machine", async () => {
-    const xattrs = { "trusted.overlay.redirect": Buffer.from("/etc"), "trusted.overlay.opaque": Buffer.from("y"), "security.selinux": Buffer.from("s"), "user.ok": Buffer.from("1") };
+    const xattrs = {
+      "trusted.overlay.redirect": Buffer.from("/etc"),
+      "trusted.overlay.opaque": Buffer.from("y"),
+      "security.selinux": Buffer.from("s"),
+      "user.ok": Buffer.from("1"),
+    };
     const { blob } = await pack([directory("d", { xattrs })]);
     const root = join(scratch(), "root");
     await extractLayer(chunked(blob), { directory: root, overlay: "trusted" });
@@ -168,7 +198,11 @@ describe("extractLayer() stays inside its directory", () => {
 
   test("gives the paths at which entries stand", async () => {
     const root = join(scratch(), "root");
-    const tar = rawTar([["usr/lib/", dir], ["lib", link("usr/lib")], ["lib/x", {}, "1"]]);
+    const tar = rawTar([
+      ["usr/lib/", dir],
+      ["lib", link("usr/lib")],
+      ["lib/x", {}, "1"],
+    ]);
     const index = await extractLayer(chunked(tar), { directory: root, overlay: "none" });
     expect(index.entries.map(({ path }) => path)).toEqual(["usr/lib", "lib", "usr/lib/x"]);
   });
@@ -179,12 +213,48 @@ describe("extractLayer() stays inside its directory", () => {
     ["a whiteout with ..", [["../.wh.evil", {}]], "PATH_ESCAPE"],
     ["a hard link with ..", [["l", hard("../../etc/passwd")]], "PATH_ESCAPE"],
     ["a hard link to an absolute path", [["l", hard("/etc/passwd")]], "ARCHIVE_CORRUPT"],
-    ["a hard link through a link", [["d", link("/etc")], ["l", hard("d/passwd")]], "ARCHIVE_CORRUPT"],
-    ["a hard link to itself", [["l", {}, "x"], ["l", hard("l")]], "ARCHIVE_CORRUPT"],
-    ["a hard link to a directory", [["d/", dir], ["l", hard("d")]], "ARCHIVE_CORRUPT"],
-    ["a file as a parent", [["f", {}, "x"], ["f/g", {}, "x"]], "ARCHIVE_CORRUPT"],
-    ["links in a circle", [["a", link("b")], ["b", link("a")], ["a/x", {}, "x"]], "LINK_LOOP"],
-    ["a name of 300 bytes", [[`${"n".repeat(90)}`, {}]], "ENTRY_UNSUPPORTED"],
+    [
+      "a hard link through a link",
+      [
+        ["d", link("/etc")],
+        ["l", hard("d/passwd")],
+      ],
+      "ARCHIVE_CORRUPT",
+    ],
+    [
+      "a hard link to itself",
+      [
+        ["l", {}, "x"],
+        ["l", hard("l")],
+      ],
+      "ARCHIVE_CORRUPT",
+    ],
+    [
+      "a hard link to a directory",
+      [
+        ["d/", dir],
+        ["l", hard("d")],
+      ],
+      "ARCHIVE_CORRUPT",
+    ],
+    [
+      "a file as a parent",
+      [
+        ["f", {}, "x"],
+        ["f/g", {}, "x"],
+      ],
+      "ARCHIVE_CORRUPT",
+    ],
+    [
+      "links in a circle",
+      [
+        ["a", link("b")],
+        ["b", link("a")],
+        ["a/x", {}, "x"],
+      ],
+      "LINK_LOOP",
+    ],
+    ["a name of 300 bytes", [[("n".repeat(90)), {}]], "ENTRY_UNSUPPORTED"],
     ["a whiteout of nothing", [["d/.wh.", {}]], "ARCHIVE_CORRUPT"],
     ["a whiteout of ..", [["d/.wh...", {}]], "ARCHIVE_CORRUPT"],
   ])("refuses %s", async (what, members, code) => {
@@ -201,7 +271,12 @@ describe("extractLayer() stays inside its directory", () => {
     async (flips) => {
       const top = scratch();
       writeFileSync(join(top, "canary"), "alive");
-      const tar = rawTar([["a", link("..")], ["b", link("/")], ["a/canary", {}, "dead"], ["../canary", {}, "dead"]]);
+      const tar = rawTar([
+        ["a", link("..")],
+        ["b", link("/")],
+        ["a/canary", {}, "dead"],
+        ["../canary", {}, "dead"],
+      ]);
       for (const [at, byte] of flips) tar[at % tar.length] = byte;
       for (let at = 0; at < tar.length; at += 512) fixChecksum(tar.subarray(at, at + 512));
       const options = { directory: join(top, "root"), overlay: "trusted", limits: { bytes: 1e6 } } as const;
@@ -222,14 +297,18 @@ describe("extractLayer() stays inside its directory", () => {
       yield* gzip;
     })();
     const options = { directory: join(scratch(), "root"), overlay: "none", limits: { bytes: 10 << 20 } } as const;
-    await expect(extractLayer(bomb as AsyncIterable<Uint8Array>, options)).rejects.toMatchObject({ code: "ARCHIVE_TOO_LARGE" });
+    await expect(extractLayer(bomb as AsyncIterable<Uint8Array>, options)).rejects.toMatchObject({
+      code: "ARCHIVE_TOO_LARGE",
+    });
   });
 
   test("stops at a sparse file that is larger than allowed before it digests its holes", async () => {
     const root = scratch();
     sh(root, "truncate -s 900G s; tar -S --format=pax -cf t s; gzip -k t");
     const options = { directory: join(root, "out"), overlay: "none" } as const;
-    await expect(extractLayer(chunked(readFileSync(join(root, "t.gz"))), options)).rejects.toMatchObject({ code: "ARCHIVE_TOO_LARGE" });
+    await expect(extractLayer(chunked(readFileSync(join(root, "t.gz"))), options)).rejects.toMatchObject({
+      code: "ARCHIVE_TOO_LARGE",
+    });
   });
 });
 
@@ -244,7 +323,9 @@ describe("applyLayer()", () => {
   }
 
   test("removes what the layer whites out and keeps what it adds", async () => {
-    expect(await applied([entry("d/e", { type: "whiteout" }), directory("d"), file("d/n", "")])).toBe("./both ./both/old ./d ./d/f ./d/n ./keep");
+    expect(await applied([entry("d/e", { type: "whiteout" }), directory("d"), file("d/n", "")])).toBe(
+      "./both ./both/old ./d ./d/f ./d/n ./keep",
+    );
   });
 
   test("empties an opaque directory of all that the layer does not add", async () => {
@@ -253,12 +334,20 @@ describe("applyLayer()", () => {
   });
 
   test("lets whiteouts act on lower layers only", async () => {
-    const entries = [entry("both", { type: "whiteout" }), directory("both"), file("both/new", ""), entry("keep", { type: "whiteout" }), file("keep", "")];
+    const entries = [
+      entry("both", { type: "whiteout" }),
+      directory("both"),
+      file("both/new", ""),
+      entry("keep", { type: "whiteout" }),
+      file("keep", ""),
+    ];
     expect(await applied(entries)).toBe("./both ./both/new ./d ./d/e ./d/e/g ./d/f ./keep");
   });
 
   test("replaces a directory by a file and a file by a directory", async () => {
-    expect(await applied([file("d", ""), directory("keep"), file("keep/in", "")])).toBe("./both ./both/old ./d ./keep ./keep/in");
+    expect(await applied([file("d", ""), directory("keep"), file("keep/in", "")])).toBe(
+      "./both ./both/old ./d ./keep ./keep/in",
+    );
   });
 });
 

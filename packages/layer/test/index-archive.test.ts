@@ -11,28 +11,34 @@ function textOf({ content, size }: Entry): string | undefined {
 }
 
 describe("indexArchive()", () => {
-  test.each(["cat", "gzip", "bzip2", "xz", "zstd -q"])("finds entries and contents of a tar behind %s", async (program) => {
-    const root = scratch();
-    sh(root, `mkdir -p s/d; echo hello > s/d/f; ln s/d/f s/d/g; echo x > s/.wh.name; truncate -s 1M s/hole; echo end >> s/hole
-      tar -S --sort=name --format=pax -c -C s . | ${program} > t`);
-    const spool = join(root, "spool");
-    const archive = await indexArchive(join(root, "t"), { directory: spool });
-    const shown = archive?.entries.map((of) => [of.type, of.path, of.linkname]);
-    expect(shown).toEqual([
-      ["directory", "", undefined],
-      ["file", ".wh.name", undefined],
-      ["directory", "d", undefined],
-      ["file", "d/f", undefined],
-      ["hardlink", "d/g", "d/f"],
-      ["file", "hole", undefined],
-    ]);
-    const texts = archive?.entries.filter(({ type }) => type === "file").map(textOf);
-    expect(texts).toEqual(["x\n", "hello\n", `${"\0".repeat(1 << 20)}end\n`]);
-    const named = archive?.entries.filter(({ path }) => path.startsWith("d")) ?? [];
-    expect((await pack(named)).index.entries).toHaveLength(3);
-    await archive?.[Symbol.asyncDispose]();
-    expect(readdirSync(spool)).toEqual([]);
-  });
+  test.each(["cat", "gzip", "bzip2", "xz", "zstd -q"])(
+    "finds entries and contents of a tar behind %s",
+    async (program) => {
+      const root = scratch();
+      sh(
+        root,
+        `mkdir -p s/d; echo hello > s/d/f; ln s/d/f s/d/g; echo x > s/.wh.name; truncate -s 1M s/hole; echo end >> s/hole
+      tar -S --sort=name --format=pax -c -C s . | ${program} > t`,
+      );
+      const spool = join(root, "spool");
+      const archive = await indexArchive(join(root, "t"), { directory: spool });
+      const shown = archive?.entries.map((of) => [of.type, of.path, of.linkname]);
+      expect(shown).toEqual([
+        ["directory", "", undefined],
+        ["file", ".wh.name", undefined],
+        ["directory", "d", undefined],
+        ["file", "d/f", undefined],
+        ["hardlink", "d/g", "d/f"],
+        ["file", "hole", undefined],
+      ]);
+      const texts = archive?.entries.filter(({ type }) => type === "file").map(textOf);
+      expect(texts).toEqual(["x\n", "hello\n", `${"\0".repeat(1 << 20)}end\n`]);
+      const named = archive?.entries.filter(({ path }) => path.startsWith("d")) ?? [];
+      expect((await pack(named)).index.entries).toHaveLength(3);
+      await archive?.[Symbol.asyncDispose]();
+      expect(readdirSync(spool)).toEqual([]);
+    },
+  );
 
   test.each([
     ["text", "seq 1000 > t"],
@@ -53,7 +59,9 @@ describe("indexArchive()", () => {
   test("refuses a tar that ends early and leaves nothing behind", async () => {
     const root = scratch();
     sh(root, "seq 100000 > f; tar -cf full f; head -c 20000 full | gzip > t; rm f full; mkdir spool");
-    await expect(indexArchive(join(root, "t"), { directory: join(root, "spool") })).rejects.toMatchObject({ code: "ARCHIVE_CORRUPT" });
+    await expect(indexArchive(join(root, "t"), { directory: join(root, "spool") })).rejects.toMatchObject({
+      code: "ARCHIVE_CORRUPT",
+    });
     expect(readdirSync(join(root, "spool"))).toEqual([]);
   });
 

@@ -4,12 +4,24 @@ import { decodeLayerIndex, encodeLayerIndex, type IndexEntry, type LayerIndex, t
 import { fc, test as law } from "./laws.ts";
 import { directory, entry, file, pack } from "./scratch.ts";
 
-const digest = fc.uint8Array({ minLength: 32, maxLength: 32 }).map((bytes) => `sha256:${Buffer.from(bytes).toString("hex")}` as const);
+const digest = fc
+  .uint8Array({ minLength: 32, maxLength: 32 })
+  .map((bytes) => `sha256:${Buffer.from(bytes).toString("hex")}` as const);
 const size = fc.maxSafeNat();
 const indexEntry: fc.Arbitrary<IndexEntry> = fc.record(
   {
     path: fc.string({ unit: "grapheme" }),
-    type: fc.constantFrom("file", "directory", "symlink", "hardlink", "char-device", "block-device", "fifo", "whiteout", "opaque"),
+    type: fc.constantFrom(
+      "file",
+      "directory",
+      "symlink",
+      "hardlink",
+      "char-device",
+      "block-device",
+      "fifo",
+      "whiteout",
+      "opaque",
+    ),
     mode: fc.nat(0o7777),
     uid: fc.nat(2 ** 32 - 1),
     gid: fc.nat(2 ** 32 - 1),
@@ -23,17 +35,15 @@ const indexEntry: fc.Arbitrary<IndexEntry> = fc.record(
   },
   { requiredKeys: ["path", "type", "mode", "uid", "gid", "size", "mtime"], noNullPrototype: true },
 );
-const segments = fc
-  .array(fc.record({ tarLength: fc.nat(), length: fc.nat(), tarDigest: digest }))
-  .map((parts) => {
-    let [tarOffset, offset] = [0, 10];
-    return parts.map((part): Segment => {
-      const segment = { ...part, tarOffset, offset };
-      tarOffset += part.tarLength;
-      offset += part.length;
-      return segment;
-    });
+const segments = fc.array(fc.record({ tarLength: fc.nat(), length: fc.nat(), tarDigest: digest })).map((parts) => {
+  let [tarOffset, offset] = [0, 10];
+  return parts.map((part): Segment => {
+    const segment = { ...part, tarOffset, offset };
+    tarOffset += part.tarLength;
+    offset += part.length;
+    return segment;
   });
+});
 
 law(
   "decodeLayerIndex() undoes encodeLayerIndex()",
@@ -54,7 +64,12 @@ test.each<[string, Uint8Array]>([
   ["nothing", new Uint8Array()],
   ["no zstd", Buffer.from("hello")],
   ["another format", zstdCompressSync(Buffer.from("varve/layer-index/2\n"))],
-  ["a count that promises more than there is", zstdCompressSync(Buffer.concat([Buffer.from("varve/layer-index/1\n\0"), Buffer.alloc(64), Buffer.from([0, 255, 255, 255, 127])]))],
+  [
+    "a count that promises more than there is",
+    zstdCompressSync(
+      Buffer.concat([Buffer.from("varve/layer-index/1\n\0"), Buffer.alloc(64), Buffer.from([0, 255, 255, 255, 127])]),
+    ),
+  ],
 ])("decodeLayerIndex() refuses %s", (_what, blob) => {
   expect(() => decodeLayerIndex(blob)).toThrow(expect.objectContaining({ code: "INDEX_INVALID" }) as Error);
 });

@@ -40,7 +40,12 @@ describe("libc", () => {
   test("errors are as node's own", () => {
     const path = join(scratch(), "absent");
     expect(() => llistxattr(path)).toThrow(
-      expect.objectContaining({ code: "ENOENT", syscall: "llistxattr", path, message: `ENOENT: no such file or directory, llistxattr '${path}'` }) as Error,
+      expect.objectContaining({
+        code: "ENOENT",
+        syscall: "llistxattr",
+        path,
+        message: `ENOENT: no such file or directory, llistxattr '${path}'`,
+      }) as Error,
     );
     expect(() => umount2(path, 0)).toThrow(expect.objectContaining({ code: "ENOENT" }) as Error);
   });

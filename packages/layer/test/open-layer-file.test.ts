@@ -24,7 +24,8 @@ describe("openLayerFile()", () => {
     const { blob, index } = await pack(entries, { type });
     const path = join(scratch(), "blob");
     writeFileSync(path, blob);
-    const read = async (name: string): Promise<string> => (await collect(openLayerFile(pick(index, name), index, path))).toString();
+    const read = async (name: string): Promise<string> =>
+      (await collect(openLayerFile(pick(index, name), index, path))).toString();
     expect(await read("f7")).toBe("7 ".repeat(2000));
     expect(await read("f499")).toBe("499 ".repeat(2000));
     expect(await read("large")).toBe(large.toString());
@@ -45,7 +46,9 @@ describe("openLayerFile()", () => {
     const root = scratch();
     writeFileSync(join(root, "blob"), gzipSync(blob));
     const index = await extractLayer(chunked(blob), { directory: join(root, "out"), overlay: "none" });
-    expect((await collect(openLayerFile(pick(index, "f9"), index, join(root, "blob")))).toString()).toBe("9 ".repeat(2000));
+    expect((await collect(openLayerFile(pick(index, "f9"), index, join(root, "blob")))).toString()).toBe(
+      "9 ".repeat(2000),
+    );
   });
 
   test("fails where the bytes are not those of the index", async () => {
@@ -53,11 +56,16 @@ describe("openLayerFile()", () => {
     const path = join(scratch(), "blob");
     blob[(pick(index, "f3").tarOffset ?? 0) + 5] = 0;
     writeFileSync(path, blob);
-    await expect(collect(openLayerFile(pick(index, "f3"), index, path))).rejects.toMatchObject({ code: "ARCHIVE_CORRUPT", path: "f3" });
+    await expect(collect(openLayerFile(pick(index, "f3"), index, path))).rejects.toMatchObject({
+      code: "ARCHIVE_CORRUPT",
+      path: "f3",
+    });
   });
 
   test("refuses a path that the layer has not", async () => {
     const { index } = await pack(entries);
-    await expect(collect(openLayerFile(entry("none"), index, "/nowhere"))).rejects.toMatchObject({ code: "SOURCE_MISSING" });
+    await expect(collect(openLayerFile(entry("none"), index, "/nowhere"))).rejects.toMatchObject({
+      code: "SOURCE_MISSING",
+    });
   });
 });

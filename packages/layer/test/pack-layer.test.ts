@@ -49,7 +49,10 @@ describe("packLayer()", () => {
     sh(root, `mkdir src && cd src && ${everything}`);
     const { blob, index } = await pack(joinHardlinks(scanDirectory(join(root, "src"), { xattrs: "read" })));
     writeFileSync(join(root, "layer.tar"), blob);
-    sh(root, `umoci init --layout oci; umoci new --image oci:t; umoci raw add-layer --image oci:t layer.tar; umoci unpack --image oci:t bundle`);
+    sh(
+      root,
+      `umoci init --layout oci; umoci new --image oci:t; umoci raw add-layer --image oci:t layer.tar; umoci unpack --image oci:t bundle`,
+    );
     expect(describeTree(join(root, "bundle/rootfs"))).toBe(describeTree(join(root, "src")));
     const listed = sh(root, `python3 -c "import tarfile;[print(repr(m.name)) for m in tarfile.open('layer.tar')]"`);
     expect(listed.trim().split("\n")).toHaveLength(index.entries.length);
@@ -76,7 +79,10 @@ describe("packLayer()", () => {
   test.each(["gzip", "zstd"] as const)("takes segments that are at hand instead of compressing: %s", async (type) => {
     const before = await pack(manyFiles(), { type });
     const known = new Map(
-      before.index.segments?.map(({ tarDigest, offset, length }) => [tarDigest, before.blob.subarray(offset, offset + length)]),
+      before.index.segments?.map(({ tarDigest, offset, length }) => [
+        tarDigest,
+        before.blob.subarray(offset, offset + length),
+      ]),
     );
     let compressed = 0;
     const changed = manyFiles().with(2000, file("f2000", "other"));

@@ -18,7 +18,9 @@ describe("encodePax()", () => {
     [87, "98 path="],
     [988, "1000 path="],
   ])("counts its own digits, value of %i bytes", (length, start) => {
-    const record = encodePax([{ key: length === 5 ? "key" : "path", value: Buffer.from(length === 5 ? "value" : "x".repeat(length)) }]);
+    const record = encodePax([
+      { key: length === 5 ? "key" : "path", value: Buffer.from(length === 5 ? "value" : "x".repeat(length)) },
+    ]);
     expect(record.length).toBe(Number.parseInt(record.toString(), 10));
     expect(record.toString()).toContain(length === 5 ? " key=value\n" : start.slice(start.indexOf(" ")));
   });

@@ -53,27 +53,36 @@ describe("readTar()", () => {
     expect(headers.get("./l")).toMatchObject({ linkname: "t/".repeat(100), uid: 3_000_000, gid: 4_000_000 });
   });
 
-  test.each(["--format=gnu -S", "--format=pax -S --sparse-version=0.0", "--format=pax -S --sparse-version=0.1", "--format=pax -S --sparse-version=1.0"])(
-    "reads sparse files of tar %s",
-    async (options) => {
-      const script = `truncate -s 3M s; for i in $(seq 1 30); do printf part$i | dd of=s bs=1 seek=$((i*65536)) conv=notrunc status=none; done; echo plain > z`;
-      const root = scratch();
-      sh(root, `mkdir src; cd src; ${script}; cd ..; tar ${options} --sort=name -cf t -C src .`);
-      const bytes = readFileSync(join(root, "t"));
-      expect(bytes.length).toBeLessThan(1024 ** 2);
-      const read = await readAll(bytes, 700);
-      expect(read.find(({ name }) => name === "./s")?.text).toBe(readFileSync(join(root, "src/s")).toString("latin1"));
-      expect(read.at(-1)).toMatchObject({ name: "./z", text: "plain\n" });
-    },
-  );
+  test.each([
+    "--format=gnu -S",
+    "--format=pax -S --sparse-version=0.0",
+    "--format=pax -S --sparse-version=0.1",
+    "--format=pax -S --sparse-version=1.0",
+  ])("reads sparse files of tar %s", async (options) => {
+    const script = `truncate -s 3M s; for i in $(seq 1 30); do printf part$i | dd of=s bs=1 seek=$((i*65536)) conv=notrunc status=none; done; echo plain > z`;
+    const root = scratch();
+    sh(root, `mkdir src; cd src; ${script}; cd ..; tar ${options} --sort=name -cf t -C src .`);
+    const bytes = readFileSync(join(root, "t"));
+    expect(bytes.length).toBeLessThan(1024 ** 2);
+    const read = await readAll(bytes, 700);
+    expect(read.find(({ name }) => name === "./s")?.text).toBe(readFileSync(join(root, "src/s")).toString("latin1"));
+    expect(read.at(-1)).toMatchObject({ name: "./z", text: "plain\n" });
+  });
 
   test("reads what busybox and python write", async () => {
-    const wanted = [["d/", "5"], ["d/file", "0"], ["d/link", "2"], ["d/twin", "1"]];
+    const wanted = [
+      ["d/", "5"],
+      ["d/file", "0"],
+      ["d/link", "2"],
+      ["d/twin", "1"],
+    ];
     const busybox = await readAll(archive("busybox tar -cf t -C src d"));
     expect(busybox.map(({ name, flag }) => [name, flag]).sort()).toEqual(wanted);
     for (const format of ["USTAR", "GNU", "PAX"]) {
       const script = `python3 -c "import tarfile;t=tarfile.open('t','w',format=tarfile.${format}_FORMAT);t.add('src/d','d')"`;
-      expect((await readAll(archive(script))).map(({ name, flag }) => [name.replace(/^d$/, "d/"), flag]).sort()).toEqual(wanted);
+      expect(
+        (await readAll(archive(script))).map(({ name, flag }) => [name.replace(/^d$/, "d/"), flag]).sort(),
+      ).toEqual(wanted);
     }
   });
 
@@ -84,7 +93,8 @@ t=tarfile.open('t','w',format=tarfile.PAX_FORMAT,pax_headers={'comment':'c','uid
 t.addfile(tarfile.TarInfo('x'))
 i=tarfile.TarInfo('y');i.pax_headers={'uid':'5','SCHILY.xattr.user.a':'v=\\u00e4'};t.addfile(i);t.close()"`;
     const headers: [string, number, unknown][] = [];
-    for await (const { header } of readTar(chunked(archive(script)))) headers.push([header.name, header.uid, header.xattrs]);
+    for await (const { header } of readTar(chunked(archive(script))))
+      headers.push([header.name, header.uid, header.xattrs]);
     expect(headers[0]).toEqual(["x", 77, undefined]);
     expect(headers[1]).toEqual(["y", 5, { "user.a": Uint8Array.from(Buffer.from("v=ä")) }]);
   });
@@ -127,6 +137,8 @@ const { blob: sample } = await pack([file("a", "x".repeat(5000)), file(`long/${"
 
 test("readTar() reads all that GNU tar stores of a full tree", async () => {
   const read = await readAll(archive("tar --xattrs --format=pax -cf t -C src .", everything));
-  const listed = execFileSync("tar", ["-t"], { input: archive("tar --format=pax -cf t -C src .", everything) }).toString();
+  const listed = execFileSync("tar", ["-t"], {
+    input: archive("tar --format=pax -cf t -C src .", everything),
+  }).toString();
   expect(read.length).toBe(listed.trim().split("\n").length);
 });

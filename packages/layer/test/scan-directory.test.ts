@@ -11,7 +11,9 @@ function tree(script: string): string {
 
 describe("scanDirectory()", () => {
   test("gives every path in the order of its bytes", () => {
-    const root = tree(`${everything} mkdir -p b b-c 'b!' b.d; touch b/z b-c/y 'b!/x' b.d/w 'b0' $'\\xf0\\x9f\\x98\\x80' $'\\xef\\xbf\\xae'`);
+    const root = tree(
+      `${everything} mkdir -p b b-c 'b!' b.d; touch b/z b-c/y 'b!/x' b.d/w 'b0' $'\\xf0\\x9f\\x98\\x80' $'\\xef\\xbf\\xae'`,
+    );
     const paths = scanDirectory(root).map(({ path }) => path);
     expect(paths).toEqual(paths.toSorted((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b))));
     expect(paths.length).toBe(Number(sh(root, "find . -mindepth 1 -printf x | wc -c")));
@@ -26,7 +28,11 @@ describe("scanDirectory()", () => {
     expect(at("l")).toMatchObject({ type: "symlink", linkname: "/etc/x", uid: 5, size: 0, mode: 0o777 });
     expect(at("blk")).toMatchObject({ type: "block-device", device: { major: 7, minor: 300 } });
     expect(at("p")).toMatchObject({ type: "fifo" });
-    expect(at("a/b")).toMatchObject({ type: "directory", mode: 0o2750, xattrs: { "user.x": Uint8Array.from(Buffer.from("1")) } });
+    expect(at("a/b")).toMatchObject({
+      type: "directory",
+      mode: 0o2750,
+      xattrs: { "user.x": Uint8Array.from(Buffer.from("1")) },
+    });
     expect(at("a/bb")).toHaveProperty(["xattrs", "security.capability"]);
   });
 
@@ -36,7 +42,9 @@ describe("scanDirectory()", () => {
   });
 
   test("drops what is not chosen, and directories that are only passed when they stay empty", () => {
-    const root = tree("mkdir -p a/keep a/drop b/c pass/x pass-2/y; touch a/keep/1 a/drop/2 b/c/3 pass/x/no pass-2/y/yes");
+    const root = tree(
+      "mkdir -p a/keep a/drop b/c pass/x pass-2/y; touch a/keep/1 a/drop/2 b/c/3 pass/x/no pass-2/y/yes",
+    );
     const choose = (path: string): "keep" | "drop" | "pass" => {
       if (path === "a/drop") return "drop";
       return path.startsWith("pass") && path !== "pass-2/y/yes" ? "pass" : "keep";
@@ -59,7 +67,12 @@ describe("scanDirectory()", () => {
     ["a symlink's target", `ln -s $'\\xe4' d/l`],
   ])("refuses %s that is not UTF-8, naming the place", (_what, script) => {
     const root = tree(`mkdir d; ${script}`);
-    expect(() => scanDirectory(root)).toThrow(expect.objectContaining({ code: "ENTRY_UNSUPPORTED", path: expect.stringContaining(`${root}/d`) as string }) as Error);
+    expect(() => scanDirectory(root)).toThrow(
+      expect.objectContaining({
+        code: "ENTRY_UNSUPPORTED",
+        path: expect.stringContaining(`${root}/d`) as string,
+      }) as Error,
+    );
   });
 
   test("takes a name that holds the replacement character", () => {
@@ -67,7 +80,9 @@ describe("scanDirectory()", () => {
   });
 
   test("refuses a directory that is none", () => {
-    expect(() => scanDirectory(join(scratch(), "absent"))).toThrow(expect.objectContaining({ code: "SOURCE_MISSING" }) as Error);
+    expect(() => scanDirectory(join(scratch(), "absent"))).toThrow(
+      expect.objectContaining({ code: "SOURCE_MISSING" }) as Error,
+    );
   });
 });
 

@@ -16,7 +16,11 @@ export function scratch(): string {
 
 /** Runs a shell script in a directory and gives what it printed. */
 export function sh(directory: string, script: string): string {
-  return execFileSync("bash", ["-euc", script], { cwd: directory, encoding: "utf8", stdio: ["ignore", "pipe", "pipe"] });
+  return execFileSync("bash", ["-euc", script], {
+    cwd: directory,
+    encoding: "utf8",
+    stdio: ["ignore", "pipe", "pipe"],
+  });
 }
 
 /** Packs entries into memory: the layer and its blob. */

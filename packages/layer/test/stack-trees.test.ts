@@ -28,7 +28,8 @@ function applyAll(layers: readonly (readonly Entry[])[]): Map<string, Entry> {
 }
 
 function removeBeneath(tree: Map<string, Entry>, path: string, itself: boolean): void {
-  for (const known of [...tree.keys()]) if (known.startsWith(`${path}/`) || (itself && known === path)) tree.delete(known);
+  for (const known of [...tree.keys()])
+    if (known.startsWith(`${path}/`) || (itself && known === path)) tree.delete(known);
 }
 
 function put(tree: Map<string, Entry>, of: Entry): void {
@@ -38,11 +39,20 @@ function put(tree: Map<string, Entry>, of: Entry): void {
 
 /** A layer as a diff makes it: parents named, no two entries of one path, nothing beneath what is no directory. */
 const layer: fc.Arbitrary<readonly Entry[]> = fc
-  .array(fc.tuple(fc.constantFrom("a", "b", "a/a", "a/b", "b/a", "a/a/a", "a/a/b"), fc.constantFrom("file", "directory", "whiteout", "opaque"), fc.nat(7)))
+  .array(
+    fc.tuple(
+      fc.constantFrom("a", "b", "a/a", "a/b", "b/a", "a/a/a", "a/a/b"),
+      fc.constantFrom("file", "directory", "whiteout", "opaque"),
+      fc.nat(7),
+    ),
+  )
   .map((parts) => {
     const entries = new Map<string, Entry>();
     for (const [path, type, mode] of parts) {
-      const parents = path.split("/").slice(0, -1).map((_, at, names) => names.slice(0, at + 1).join("/"));
+      const parents = path
+        .split("/")
+        .slice(0, -1)
+        .map((_, at, names) => names.slice(0, at + 1).join("/"));
       if (parents.some((parent) => (entries.get(parent)?.type ?? "directory") !== "directory")) continue;
       if ([...entries.keys()].some((known) => known.startsWith(`${path}/`))) continue;
       for (const parent of parents) if (!entries.has(parent)) entries.set(parent, directory(parent, { mode }));
@@ -55,13 +65,19 @@ const layer: fc.Arbitrary<readonly Entry[]> = fc
   });
 
 describe("stackTrees()", () => {
-  law("shows what applying the layers one after the other leaves", [fc.array(layer, { maxLength: 4 })], (layers) => {
-    const tree = stack(...layers);
-    const wanted = applyAll(layers);
-    const shown = new Map([...walkTree(tree)].slice(1).map((of) => [of.path, of]));
-    expect(new Map([...shown].sort())).toEqual(new Map([...wanted].sort()));
-    for (const path of ["a", "b", "a/a", "a/b", "b/a", "a/a/a", "a/a/b", "a/x"]) expect(tree.lookup(path)).toEqual(wanted.get(path));
-  }, 1000);
+  law(
+    "shows what applying the layers one after the other leaves",
+    [fc.array(layer, { maxLength: 4 })],
+    (layers) => {
+      const tree = stack(...layers);
+      const wanted = applyAll(layers);
+      const shown = new Map([...walkTree(tree)].slice(1).map((of) => [of.path, of]));
+      expect(new Map([...shown].sort())).toEqual(new Map([...wanted].sort()));
+      for (const path of ["a", "b", "a/a", "a/b", "b/a", "a/a/a", "a/a/b", "a/x"])
+        expect(tree.lookup(path)).toEqual(wanted.get(path));
+    },
+    1000,
+  );
 
   test("has a root of its own where no layer has one", () => {
     expect(stack().lookup("")).toMatchObject({ type: "directory", mode: 0o755 });
@@ -69,8 +85,15 @@ describe("stackTrees()", () => {
   });
 
   test("shows hard links as files, with the contents of the file", () => {
-    const layers = [{ index: index([file("a", "1"), entry("b", { type: "hardlink", linkname: "a" })]), directory: "/layers/1" }];
-    expect(stackTrees(layers).lookup("b")).toMatchObject({ path: "b", type: "file", size: 1, content: { path: "/layers/1/a" } });
+    const layers = [
+      { index: index([file("a", "1"), entry("b", { type: "hardlink", linkname: "a" })]), directory: "/layers/1" },
+    ];
+    expect(stackTrees(layers).lookup("b")).toMatchObject({
+      path: "b",
+      type: "file",
+      size: 1,
+      content: { path: "/layers/1/a" },
+    });
   });
 
   test("keeps a hard link's file where the other path is replaced later", () => {
@@ -100,12 +123,21 @@ describe("stackTrees()", () => {
   });
 
   test("stacks 200 layers", () => {
-    const layers = Array.from({ length: 200 }, (_, at) => [directory("d"), file(`d/${at}`, ""), ...(at > 0 ? [gone(`d/${at - 1}`)] : [])]);
+    const layers = Array.from({ length: 200 }, (_, at) => [
+      directory("d"),
+      file(`d/${at}`, ""),
+      ...(at > 0 ? [gone(`d/${at - 1}`)] : []),
+    ]);
     expect(stack(...layers).list("d")).toEqual(["199"]);
   });
 
   test("lists names by code units", () => {
-    expect(stack([file("b", ""), file("B", ""), file("a-b", ""), directory("a")]).list("")).toEqual(["B", "a", "a-b", "b"]);
+    expect(stack([file("b", ""), file("B", ""), file("a-b", ""), directory("a")]).list("")).toEqual([
+      "B",
+      "a",
+      "a-b",
+      "b",
+    ]);
   });
 });
 
@@ -141,7 +173,10 @@ describe("resolvePath()", () => {
   });
 
   test("leaves a link at the end where it is told to", () => {
-    expect(resolvePath(tree, "usr/../lib", { followLast: false })).toMatchObject({ path: "lib", entry: { type: "symlink" } });
+    expect(resolvePath(tree, "usr/../lib", { followLast: false })).toMatchObject({
+      path: "lib",
+      entry: { type: "symlink" },
+    });
     expect(resolvePath(tree, "lib/x", { followLast: false }).path).toBe("usr/lib/x");
   });
 

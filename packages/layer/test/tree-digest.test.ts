@@ -33,10 +33,15 @@ describe("treeDigest()", () => {
     expect(await treeDigest(tree.toReversed().map((of) => ({ ...of, mtime: 5n })))).toBe(await treeDigest(tree));
   });
 
-  law("is equal for equal entries only", [anyEntry, anyEntry], async (a, b) => {
-    const isEqual = JSON.stringify(plain(a)) === JSON.stringify(plain(b));
-    expect((await treeDigest([a])) === (await treeDigest([b]))).toBe(isEqual);
-  }, 500);
+  law(
+    "is equal for equal entries only",
+    [anyEntry, anyEntry],
+    async (a, b) => {
+      const isEqual = JSON.stringify(plain(a)) === JSON.stringify(plain(b));
+      expect((await treeDigest([a])) === (await treeDigest([b]))).toBe(isEqual);
+    },
+    500,
+  );
 
   test("tells one entry with two attributes from others", async () => {
     const parts = ["ab", "c"].map((path) => file(path, ""));
@@ -61,5 +66,15 @@ describe("treeDigest()", () => {
 function plain(of: Entry): unknown {
   const { path, type, mode, uid, gid, linkname, device } = of;
   const xattrs = Object.entries(of.xattrs ?? {}).sort(([a], [b]) => (a < b ? -1 : 1));
-  return [path, type, mode, uid, gid, linkname, device?.major, device?.minor, xattrs.map(([name, value]) => [name, [...value]])];
+  return [
+    path,
+    type,
+    mode,
+    uid,
+    gid,
+    linkname,
+    device?.major,
+    device?.minor,
+    xattrs.map(([name, value]) => [name, [...value]]),
+  ];
 }
