@@ -23,7 +23,9 @@ if (Number(process.versions.node.split(".")[0]) < NEEDED) {
     const child = spawnSync(pinned, process.argv.slice(1), { stdio: "inherit", env });
     if (child.error === undefined) process.exit(child.status === null ? 1 : child.status);
   }
-  process.stderr.write(`varve needs Node.js ${NEEDED} or newer; this is ${process.versions.node}. Install a newer one, or run: npx -p node@${NEEDED} -p varve varve\n`);
+  process.stderr.write(
+    `varve needs Node.js ${NEEDED} or newer; this is ${process.versions.node}. Install a newer one, or run: npx -p node@${NEEDED} -p varve varve\n`,
+  );
   process.exit(2);
 }
 

@@ -17,7 +17,8 @@ export function buildArgs(flags: Parsed): ReadonlyMap<string, string> {
     return value === undefined ? [] : [[text, value]];
   });
   const epoch = process.env["SOURCE_DATE_EPOCH"];
-  const defaults: (readonly [string, string])[] = epoch === undefined || epoch === "" ? [] : [["SOURCE_DATE_EPOCH", epoch]];
+  const defaults: (readonly [string, string])[] =
+    epoch === undefined || epoch === "" ? [] : [["SOURCE_DATE_EPOCH", epoch]];
   return new Map([...defaults, ...pairs]);
 }
 
@@ -31,7 +32,12 @@ export function epochOf(args: ReadonlyMap<string, string>): number | undefined {
 
 /** `--platform` lists; undefined: the machine's. */
 export function platforms(flags: Parsed): readonly Platform[] {
-  return flags.list("platform").flatMap((text) => text.split(",").filter((part) => part !== "").map((part) => parsePlatform(part.trim())));
+  return flags.list("platform").flatMap((text) =>
+    text
+      .split(",")
+      .filter((part) => part !== "")
+      .map((part) => parsePlatform(part.trim())),
+  );
 }
 
 /** `KEY=VALUE` flags as an object. */
@@ -52,7 +58,8 @@ export function secrets(flags: Parsed): ReadonlyMap<string, SecretSource> {
 function parseSecret(text: string): readonly [string, SecretSource] {
   const options = parseOptions(text);
   const id = options.get("id");
-  if (id === undefined || id === "") throw new UsageError(`Cannot use secret "${text}": it has no id; wanted id=ID,src=FILE or id=ID,env=NAME`);
+  if (id === undefined || id === "")
+    throw new UsageError(`Cannot use secret "${text}": it has no id; wanted id=ID,src=FILE or id=ID,env=NAME`);
   const path = options.get("src") ?? options.get("source");
   const type = options.get("type") ?? (path === undefined ? "env" : "file");
   if (type === "env") return [id, { type: "env", name: options.get("env") ?? path ?? id }];
@@ -67,7 +74,8 @@ export function sshAgents(flags: Parsed): ReadonlyMap<string, string> {
       const equals = text.indexOf("=");
       const id = equals < 0 ? text : text.slice(0, equals);
       const socket = equals < 0 ? process.env["SSH_AUTH_SOCK"] : text.slice(equals + 1);
-      if (socket === undefined || socket === "") throw new UsageError(`Cannot use --ssh ${text}: SSH_AUTH_SOCK is not set`, "Start an agent: eval $(ssh-agent)");
+      if (socket === undefined || socket === "")
+        throw new UsageError(`Cannot use --ssh ${text}: SSH_AUTH_SOCK is not set`, "Start an agent: eval $(ssh-agent)");
       return [id === "" ? "default" : id, resolve(socket)];
     }),
   );
@@ -76,7 +84,8 @@ export function sshAgents(flags: Parsed): ReadonlyMap<string, string> {
 /** Flags that go to all RUN steps. @throws UsageError */
 export function runDefaults(flags: Parsed, args: ReadonlyMap<string, string>): RunDefaults {
   const network = flags.value("network") ?? "default";
-  if (network !== "default" && network !== "host" && network !== "none") throw new UsageError(`Cannot use --network "${network}": wanted host or none`);
+  if (network !== "default" && network !== "host" && network !== "none")
+    throw new UsageError(`Cannot use --network "${network}": wanted host or none`);
   const shm = flags.value("shm-size");
   return {
     network,

@@ -34,7 +34,8 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Par
     else {
       const { flag, inline } = findFlag(word, flags);
       const value = flag.value === undefined ? switchValue(flag, inline) : (inline ?? pending.shift());
-      if (value === undefined) throw new UsageError(`Cannot parse the command line: flag --${flag.name} needs a value (${flag.value})`);
+      if (value === undefined)
+        throw new UsageError(`Cannot parse the command line: flag --${flag.name} needs a value (${flag.value})`);
       values.set(flag.name, [...(flag.list === true ? (values.get(flag.name) ?? []) : []), value]);
     }
   }
@@ -63,17 +64,28 @@ function findFlag(word: string, flags: readonly Flag[]): { readonly flag: Flag; 
 function switchValue(flag: Flag, inline: string | undefined): string {
   if (inline === undefined || inline === "true" || inline === "1") return "true";
   if (inline === "false" || inline === "0") return "false";
-  throw new UsageError(`Cannot parse the command line: flag --${flag.name} is a switch; wanted true or false, not "${inline}"`);
+  throw new UsageError(
+    `Cannot parse the command line: flag --${flag.name} is a switch; wanted true or false, not "${inline}"`,
+  );
 }
 
 function unknownFlag(word: string, flags: readonly Flag[]): UsageError {
-  const near = nearest(word.replace(/^-+/, ""), flags.map((flag) => flag.name));
-  return new UsageError(`Cannot parse the command line: unknown flag "${word}"`, near === undefined ? "See varve build --help" : `Did you mean --${near}?`);
+  const near = nearest(
+    word.replace(/^-+/, ""),
+    flags.map((flag) => flag.name),
+  );
+  return new UsageError(
+    `Cannot parse the command line: unknown flag "${word}"`,
+    near === undefined ? "See varve build --help" : `Did you mean --${near}?`,
+  );
 }
 
 /** Lines of help for flags, aligned. */
 export function formatFlags(flags: readonly Flag[]): string {
-  const names = flags.map(({ name, short, value }) => `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`);
+  const names = flags.map(
+    ({ name, short, value }) =>
+      `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`,
+  );
   const width = Math.max(...names.map((text) => text.length)) + 2;
   return flags.map((flag, index) => `${(names[index] ?? "").padEnd(width)}${flag.description}`).join("\n");
 }

@@ -5,7 +5,7 @@ import type { LocalStore } from "@varve/cache";
 import {
   type ContentStore,
   createLayout,
-  encodeJson,
+  type Encoded,
   encodeManifest,
   familiarReference,
   formatReference,
@@ -32,9 +32,12 @@ export interface ImageFinderOptions {
 }
 
 /** Finds a base image by what FROM or --build-context names: a registry's reference, `oci-layout://`, `docker-archive://`. */
-export function createImageFinder(options: ImageFinderOptions): (reference: string, platform: Platform) => Promise<Image> {
+export function createImageFinder(
+  options: ImageFinderOptions,
+): (reference: string, platform: Platform) => Promise<Image> {
   return (reference, platform) => {
-    const [, scheme = "", place = ""] = /^(?:(docker-image|oci-layout|docker-archive):\/\/)?(.*)$/s.exec(reference) ?? [];
+    const [, scheme = "", place = ""] =
+      /^(?:(docker-image|oci-layout|docker-archive):\/\/)?(.*)$/s.exec(reference) ?? [];
     if (scheme === "oci-layout") return fromLayout(place, platform, options);
     if (scheme === "docker-archive") return fromArchive(place, platform, options);
     return fromRegistry(place, platform, options);
@@ -43,7 +46,8 @@ export function createImageFinder(options: ImageFinderOptions): (reference: stri
 
 /** `PATH`, `PATH:tag` or `PATH@digest`. */
 async function fromLayout(place: string, platform: Platform, { signal }: ImageFinderOptions): Promise<Image> {
-  const [, path = place, , tag, digest] = /^(.*?)((?::([A-Za-z0-9_][\w.-]*))|(?:@(sha256:[0-9a-f]{64})))?$/s.exec(place) ?? [];
+  const [, path = place, , tag, digest] =
+    /^(.*?)((?::([A-Za-z0-9_][\w.-]*))|(?:@(sha256:[0-9a-f]{64})))?$/s.exec(place) ?? [];
   const layout = await openLayout(isAbsolute(path) ? path : resolve(path));
   const descriptors = await layout.list();
   const [only] = descriptors;
@@ -53,7 +57,10 @@ async function fromLayout(place: string, platform: Platform, { signal }: ImageFi
       : ((await layout.resolve(tag ?? "latest")) ?? (tag === undefined && descriptors.length === 1 ? only : undefined));
   if (found === undefined) {
     const names = descriptors.map((each) => each.annotations?.["org.opencontainers.image.ref.name"] ?? each.digest);
-    throw new OciError("LAYOUT_INVALID", `Cannot find ${digest ?? `tag "${tag ?? "latest"}"`} in OCI layout "${path}": it has ${names.join(", ") || "no image"}`);
+    throw new OciError(
+      "LAYOUT_INVALID",
+      `Cannot find ${digest ?? `tag "${tag ?? "latest"}"`} in OCI layout "${path}": it has ${names.join(", ") || "no image"}`,
+    );
   }
   return resolveImage(layout, found, { platform, signal });
 }
@@ -71,7 +78,10 @@ interface ArchiveManifest {
   readonly Layers: readonly string[];
 }
 
-async function unpackDockerArchive(path: string, layout: Layout): Promise<ReturnType<typeof encodeManifest>["descriptor"]> {
+async function unpackDockerArchive(
+  path: string,
+  layout: Layout,
+): Promise<ReturnType<typeof encodeManifest>["descriptor"]> {
   const blobs = new Map<string, { readonly digest: `sha256:${string}`; readonly size: number }>();
   let index: readonly ArchiveManifest[] = [];
   for await (const { header, body } of readTar(createReadStream(path))) {
@@ -83,21 +93,40 @@ async function unpackDockerArchive(path: string, layout: Layout): Promise<Return
     else if (header.flag === "2") aliasLayer(blobs, header.name, header.linkname);
   }
   const [image] = index;
-  if (image === undefined) throw new OciError("LAYOUT_INVALID", `Cannot use docker archive "${path}": it has no manifest.json that names an image`);
+  if (image === undefined)
+    throw new OciError(
+      "LAYOUT_INVALID",
+      `Cannot use docker archive "${path}": it has no manifest.json that names an image`,
+    );
   const find = (name: string): { readonly digest: `sha256:${string}`; readonly size: number } => {
     const blob = blobs.get(name);
-    if (blob === undefined) throw new OciError("LAYOUT_INVALID", `Cannot use docker archive "${path}": it has no member "${name}"`);
+    if (blob === undefined)
+      throw new OciError("LAYOUT_INVALID", `Cannot use docker archive "${path}": it has no member "${name}"`);
     return blob;
   };
   const config = parseImageConfig(await readFile(layout.blobPath(find(image.Config).digest)));
-  const layers = await Promise.all(image.Layers.map(async (name) => ({ mediaType: await layerType(layout.blobPath(find(name).digest)), ...find(name) })));
-  const encoded = encodeManifest({ schemaVersion: 2, mediaType: MEDIA_TYPES.manifest, config: { mediaType: MEDIA_TYPES.config, ...find(image.Config) }, layers });
+  const layers = await Promise.all(
+    image.Layers.map(async (name) => ({
+      mediaType: await layerType(layout.blobPath(find(name).digest)),
+      ...find(name),
+    })),
+  );
+  const encoded = encodeManifest({
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.manifest,
+    config: { mediaType: MEDIA_TYPES.config, ...find(image.Config) },
+    layers,
+  });
   await push(layout, encoded);
   void config;
   return encoded.descriptor;
 }
 
-function aliasLayer(blobs: Map<string, { readonly digest: `sha256:${string}`; readonly size: number }>, name: string, linkname: string): void {
+function aliasLayer(
+  blobs: Map<string, { readonly digest: `sha256:${string}`; readonly size: number }>,
+  name: string,
+  linkname: string,
+): void {
   const target = join(name, "..", linkname);
   const blob = blobs.get(target);
   if (blob !== undefined) blobs.set(name, blob);
@@ -112,7 +141,10 @@ async function layerType(path: string): Promise<string> {
   return MEDIA_TYPES.layer;
 }
 
-async function ingest(layout: Layout, body: AsyncIterable<Uint8Array>): Promise<{ readonly digest: `sha256:${string}`; readonly size: number }> {
+async function ingest(
+  layout: Layout,
+  body: AsyncIterable<Uint8Array>,
+): Promise<{ readonly digest: `sha256:${string}`; readonly size: number }> {
   const writer = await layout.openWriter();
   try {
     for await (const chunk of body) await writer.write(chunk);
@@ -122,7 +154,7 @@ async function ingest(layout: Layout, body: AsyncIterable<Uint8Array>): Promise<
   }
 }
 
-async function push(store: ContentStore, { descriptor, bytes }: ReturnType<typeof encodeJson>): Promise<void> {
+async function push(store: ContentStore, { descriptor, bytes }: Encoded): Promise<void> {
   async function* once(): AsyncGenerator<Uint8Array> {
     yield bytes;
   }
@@ -137,14 +169,22 @@ async function fromRegistry(text: string, platform: Platform, options: ImageFind
   const place = reference.digest ?? reference.tag ?? "latest";
   try {
     const descriptor = await repository.resolve(place, options);
-    if (descriptor !== undefined) return await resolveImage(repository, descriptor, { platform, signal: options.signal });
+    if (descriptor !== undefined)
+      return await resolveImage(repository, descriptor, { platform, signal: options.signal });
   } catch (error) {
     if (local === undefined || options.pull || !(error instanceof RegistryError)) throw error;
-    options.onWarning(`Registry "${reference.registry}" could not be asked for ${familiarReference(reference)} (${error.code}): the image of that name in the store is used`);
+    options.onWarning(
+      `Registry "${reference.registry}" could not be asked for ${familiarReference(reference)} (${error.code}): the image of that name in the store is used`,
+    );
   }
-  if (local !== undefined && !options.pull) return resolveImage(options.store.content, local, { platform, signal: options.signal });
-  throw new RegistryError("MANIFEST_UNKNOWN", `Cannot use image "${familiarReference(reference)}": registry "${reference.registry}" has none of that name: not found`, {
-    status: 404,
-    hint: "Check the name and the tag; a private image needs docker login",
-  });
+  if (local !== undefined && !options.pull)
+    return resolveImage(options.store.content, local, { platform, signal: options.signal });
+  throw new RegistryError(
+    "MANIFEST_UNKNOWN",
+    `Cannot use image "${familiarReference(reference)}": registry "${reference.registry}" has none of that name: not found`,
+    {
+      status: 404,
+      hint: "Check the name and the tag; a private image needs docker login",
+    },
+  );
 }

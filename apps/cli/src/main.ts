@@ -43,15 +43,19 @@ async function runCommand(command: string | undefined, argv: readonly string[], 
     case "version":
       process.stdout.write(`varve ${(await import("./version.ts")).VERSION}\n`);
       return 0;
+    case undefined:
     default:
-      process.stderr.write(`${command === undefined ? "error USAGE: Cannot run: no command was given" : `error USAGE: Cannot run "${command}": there is no such command`}\n\n${HELP}`);
+      process.stderr.write(
+        `${command === undefined ? "error USAGE: Cannot run: no command was given" : `error USAGE: Cannot run "${command}": there is no such command`}\n\n${HELP}`,
+      );
       return 2;
   }
 }
 
 async function showBuildHelp(): Promise<number> {
   const { BUILD_FLAGS } = await import("./build-flags.ts");
-  process.stdout.write(`usage: varve build [OPTIONS] PATH\n\nBuilds an image from a Dockerfile. Without --tag and --output it stays in the store.\n\noptions:\n${formatFlags(BUILD_FLAGS)}\n
+  process.stdout
+    .write(`usage: varve build [OPTIONS] PATH\n\nBuilds an image from a Dockerfile. Without --tag and --output it stays in the store.\n\noptions:\n${formatFlags(BUILD_FLAGS)}\n
 examples:
   varve build -t app:1 .
   varve build --push -t registry.example.com/team/app:1 .

@@ -22,7 +22,23 @@ export interface Output {
 }
 
 const TYPES: readonly Output["type"][] = ["oci", "docker", "local", "tar", "registry", "image"];
-const KNOWN = ["type", "dest", "tar", "name", "push", "oci-mediatypes", "compression", "compression-level", "force-compression", "rewrite-timestamp", "platform-split", "unpack", "store", "name-canonical", "dangling-name-prefix"];
+const KNOWN = [
+  "type",
+  "dest",
+  "tar",
+  "name",
+  "push",
+  "oci-mediatypes",
+  "compression",
+  "compression-level",
+  "force-compression",
+  "rewrite-timestamp",
+  "platform-split",
+  "unpack",
+  "store",
+  "name-canonical",
+  "dangling-name-prefix",
+];
 
 /**
  * The outputs that the flags ask for: `-o`, `--push`, `--load`.
@@ -30,22 +46,30 @@ const KNOWN = ["type", "dest", "tar", "name", "push", "oci-mediatypes", "compres
  */
 export function parseOutputs(flags: Parsed): readonly Output[] {
   const outputs = flags.list("output").map(parseOutput);
-  if (flags.is("push")) outputs.push(...(outputs.some(({ type, push }) => type === "registry" || push) ? [] : [parseOutput("type=registry")]));
-  if (flags.is("load")) outputs.push(...(outputs.some(({ type, dest }) => type === "docker" && dest === undefined) ? [] : [parseOutput("type=docker")]));
+  if (flags.is("push"))
+    outputs.push(
+      ...(outputs.some(({ type, push }) => type === "registry" || push) ? [] : [parseOutput("type=registry")]),
+    );
+  if (flags.is("load"))
+    outputs.push(
+      ...(outputs.some(({ type, dest }) => type === "docker" && dest === undefined)
+        ? []
+        : [parseOutput("type=docker")]),
+    );
   return outputs;
 }
 
 function parseOutput(text: string): Output {
-  if (!text.includes("=")) return text === "-" ? parseOutput("type=tar,dest=-") : { ...parseOutput("type=local,dest=."), dest: text };
+  if (!text.includes("="))
+    return text === "-" ? parseOutput("type=tar,dest=-") : { ...parseOutput("type=local,dest=."), dest: text };
   const options = parseOptions(text);
   const type = TYPES.find((each) => each === options.get("type"));
-  if (type === undefined) throw new UsageError(`Cannot use output "${text}": type "${options.get("type") ?? ""}" is unknown; wanted ${TYPES.join(", ")}`);
-  for (const key of options.keys()) {
-    if (!KNOWN.includes(key) && !key.startsWith("annotation")) throw new UsageError(`Cannot use output "${text}": option "${key}" is unknown`);
-  }
+  if (type === undefined)
+    throw new UsageError(
+      `Cannot use output "${text}": type "${options.get("type") ?? ""}" is unknown; wanted ${TYPES.join(", ")}`,
+    );
   const dest = options.get("dest");
-  if ((type === "local" || type === "oci" || type === "tar") && dest === undefined) throw new UsageError(`Cannot use output "${text}": type ${type} needs dest=PATH`);
-  if (type === "local" && dest === "-") throw new UsageError(`Cannot use output "${text}": a directory can't be standard output`);
+  checkOutput(text, { type, dest, keys: [...options.keys()] });
   return {
     type,
     dest,
@@ -56,8 +80,27 @@ function parseOutput(text: string): Output {
     compression: parseCompression(options.get("compression"), options.get("compression-level")),
     forceCompression: isTrue(options.get("force-compression"), false),
     rewriteTimestamp: isTrue(options.get("rewrite-timestamp"), false),
-    annotations: [...options].filter(([key]) => key.startsWith("annotation")).map(([key, value]) => [annotationKey(key), value]),
+    annotations: [...options]
+      .filter(([key]) => key.startsWith("annotation"))
+      .map(([key, value]) => [annotationKey(key), value]),
   };
+}
+
+interface OutputWords {
+  readonly type: Output["type"];
+  readonly dest: string | undefined;
+  readonly keys: readonly string[];
+}
+
+function checkOutput(text: string, { type, dest, keys }: OutputWords): void {
+  const unknown = keys.find((key) => !KNOWN.includes(key) && !key.startsWith("annotation"));
+  if (unknown !== undefined) throw new UsageError(`Cannot use output "${text}": option "${unknown}" is unknown`);
+  const needsPath = type === "local" || type === "oci" || type === "tar";
+  if (needsPath && dest === undefined)
+    throw new UsageError(`Cannot use output "${text}": type ${type} needs dest=PATH`);
+  if (type === "local" && dest === "-") {
+    throw new UsageError(`Cannot use output "${text}": a directory can't be standard output`);
+  }
 }
 
 function mediaTypes(type: Output["type"], value: string | undefined): Output["mediaTypes"] {
@@ -67,7 +110,8 @@ function mediaTypes(type: Output["type"], value: string | undefined): Output["me
 
 function annotationKey(key: string): string {
   const match = /^annotation(?:-([a-z-]+))?\.(.+)$/.exec(key);
-  if (match === null) throw new UsageError(`Cannot use annotation "${key}": wanted annotation.KEY=VALUE or annotation-TYPE.KEY=VALUE`);
+  if (match === null)
+    throw new UsageError(`Cannot use annotation "${key}": wanted annotation.KEY=VALUE or annotation-TYPE.KEY=VALUE`);
   return match[1] === undefined ? (match[2] ?? "") : `${match[1]}:${match[2]}`;
 }
 
@@ -79,7 +123,8 @@ export function parseCompression(type: string | undefined, level: string | undef
   if (known === undefined) throw new UsageError(`Cannot use compression "${type}": wanted gzip, zstd or uncompressed`);
   if (level === undefined) return { type: known };
   const most = known === "gzip" ? 9 : 22;
-  if (!/^\d+$/.test(level) || Number(level) > most) throw new UsageError(`Cannot use compression level "${level}": wanted 0 to ${most} for ${known}`);
+  if (!/^\d+$/.test(level) || Number(level) > most)
+    throw new UsageError(`Cannot use compression level "${level}": wanted 0 to ${most} for ${known}`);
   return { type: known, level: Number(level) };
 }
 

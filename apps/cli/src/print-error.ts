@@ -12,15 +12,20 @@ interface Described {
  * An error as people read it: code and message, the step, the Dockerfile's lines with a marker, what to do. An error
  * without a code is varve's own mistake, and comes with its stack.
  */
-export function formatError(error: unknown, source: { readonly text: string; readonly file: string } | undefined): string {
+export function formatError(
+  error: unknown,
+  source: { readonly text: string; readonly file: string } | undefined,
+): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   const { code, hint, location, place } = error as Error & Described;
-  if (typeof code !== "string") return `error: ${error.stack ?? error.message}\nThis is a mistake in varve: please report it.`;
+  if (typeof code !== "string")
+    return `error: ${error.stack ?? error.message}\nThis is a mistake in varve: please report it.`;
   const where = place?.location ?? location;
   const lines = [`error ${code}: ${error.message}`];
   if (place !== undefined) lines.push(`step: ${place.step}`);
   if (where !== undefined) lines.push(`${where.file}:${where.line}`);
-  if (where !== undefined && source !== undefined) lines.push("--------------------", formatSource(source.text, where), "--------------------");
+  if (where !== undefined && source !== undefined)
+    lines.push("--------------------", formatSource(source.text, where), "--------------------");
   if (typeof hint === "string") lines.push(`hint: ${hint}`);
   if (process.env["VARVE_DEBUG"] === "1") lines.push(...stackOf(error));
   return lines.join("\n");

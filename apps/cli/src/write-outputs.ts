@@ -15,7 +15,14 @@ import {
   writeFileWhole,
   writeStream,
 } from "@varve/executor";
-import { copyImage, familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "@varve/oci";
+import {
+  copyImage,
+  familiarReference,
+  formatReference,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "@varve/oci";
 import { openRepository } from "@varve/registry";
 import { UsageError } from "./errors.ts";
 import type { Output } from "./outputs.ts";
@@ -37,7 +44,11 @@ export interface Written {
 }
 
 /** Hands the result to every output; without one the image stays in the store. */
-export async function writeOutputs(result: BuildResult, outputs: readonly Output[], context: WriteContext): Promise<Written> {
+export async function writeOutputs(
+  result: BuildResult,
+  outputs: readonly Output[],
+  context: WriteContext,
+): Promise<Written> {
   const places: string[] = [];
   let last: ImageOutput = result;
   const keeps = outputs.length === 0 || outputs.some(({ type }) => type === "image");
@@ -58,7 +69,8 @@ function rewriteOf(output: Output | undefined, { options, annotations }: WriteCo
   const pairs = isImage ? [...annotations, ...(output?.annotations ?? [])] : [];
   return {
     mediaTypes: isImage && output?.mediaTypes === "docker" ? "docker" : "oci",
-    forceCompression: isImage && output?.forceCompression === true ? (output.compression ?? options.compression) : undefined,
+    forceCompression:
+      isImage && output?.forceCompression === true ? (output.compression ?? options.compression) : undefined,
     clampTimes: output?.rewriteTimestamp === true ? options.epoch : undefined,
     annotations: sortAnnotations(pairs),
   };
@@ -67,19 +79,30 @@ function rewriteOf(output: Output | undefined, { options, annotations }: WriteCo
 const ANNOTATION_TYPES = ["manifest", "index", "manifest-descriptor", "index-descriptor"];
 
 function sortAnnotations(pairs: readonly (readonly [string, string])[]): Annotations {
-  const sorted: Record<string, Record<string, string>> = { manifest: {}, index: {}, "manifest-descriptor": {}, "index-descriptor": {} };
+  const sorted: Record<string, Record<string, string>> = {
+    manifest: {},
+    index: {},
+    "manifest-descriptor": {},
+    "index-descriptor": {},
+  };
   for (const [name, value] of pairs) {
     const match = /^((?:[a-z-]+,?)+):(.+)$/.exec(name);
     const types = match?.[1]?.split(",") ?? ["manifest"];
     const known = types.every((type) => ANNOTATION_TYPES.includes(type));
-    for (const type of known ? types : ["manifest"]) Object.assign(sorted[type] ?? {}, { [known && match !== null ? (match[2] ?? "") : name]: value });
+    for (const type of known ? types : ["manifest"])
+      Object.assign(sorted[type] ?? {}, { [known && match !== null ? (match[2] ?? "") : name]: value });
   }
-  return { manifest: sorted["manifest"] ?? {}, index: sorted["index"] ?? {}, manifestDescriptor: sorted["manifest-descriptor"] ?? {} };
+  return {
+    manifest: sorted["manifest"] ?? {},
+    index: sorted["index"] ?? {},
+    manifestDescriptor: sorted["manifest-descriptor"] ?? {},
+  };
 }
 
 async function writeOutput(image: ImageOutput, output: Output, context: WriteContext): Promise<readonly string[]> {
   const { options } = context;
-  const references = output.names.length === 0 ? context.tags : output.names.map((name) => withDefaultTag(parseReference(name)));
+  const references =
+    output.names.length === 0 ? context.tags : output.names.map((name) => withDefaultTag(parseReference(name)));
   const names = references.map(formatReference);
   const archive = { names, signal: options.signal };
   switch (output.type) {
@@ -106,17 +129,26 @@ async function writeOutput(image: ImageOutput, output: Output, context: WriteCon
   }
 }
 
-async function writeArchive(chunks: AsyncIterable<Uint8Array>, { dest = "-" }: Output, signal: AbortSignal): Promise<readonly string[]> {
+async function writeArchive(
+  chunks: AsyncIterable<Uint8Array>,
+  { dest = "-" }: Output,
+  signal: AbortSignal,
+): Promise<readonly string[]> {
   if (dest !== "-") {
     await writeFileWhole(dest, chunks, signal);
     return [`archive ${dest}`];
   }
-  if (process.stdout.isTTY === true) throw new UsageError("Cannot write an archive to a terminal", "Give dest=FILE, or redirect the output");
+  if (process.stdout.isTTY)
+    throw new UsageError("Cannot write an archive to a terminal", "Give dest=FILE, or redirect the output");
   await writeStream(process.stdout, chunks, signal);
   return [];
 }
 
-async function keepInStore(image: ImageOutput, references: readonly Reference[], { options }: WriteContext): Promise<readonly string[]> {
+async function keepInStore(
+  image: ImageOutput,
+  references: readonly Reference[],
+  { options }: WriteContext,
+): Promise<readonly string[]> {
   await completeInStore(image.images, options);
   await copyImage(image.content, options.store.content, { descriptor: image.descriptor, signal: options.signal });
   for (const reference of references) await options.store.content.tag(image.descriptor, formatReference(reference));
@@ -124,8 +156,13 @@ async function keepInStore(image: ImageOutput, references: readonly Reference[],
   return [`store ${options.store.path}${named.length === 0 ? "" : `, as ${named.join(", ")}`}`];
 }
 
-async function pushAll(image: ImageOutput, references: readonly Reference[], { options, progress }: WriteContext): Promise<readonly string[]> {
-  if (references.length === 0) throw new UsageError("Cannot push: the image has no name", "Give one with --tag REGISTRY/REPOSITORY:TAG");
+async function pushAll(
+  image: ImageOutput,
+  references: readonly Reference[],
+  { options, progress }: WriteContext,
+): Promise<readonly string[]> {
+  if (references.length === 0)
+    throw new UsageError("Cannot push: the image has no name", "Give one with --tag REGISTRY/REPOSITORY:TAG");
   for (const reference of references) {
     const repository = openRepository(reference);
     await copyImage(image.content, repository, {
@@ -133,15 +170,30 @@ async function pushAll(image: ImageOutput, references: readonly Reference[], { o
       tag: reference.tag ?? "latest",
       signal: options.signal,
       mountFrom: (descriptor) => mountSources(image, { digest: descriptor.digest, reference }),
-      onProgress: (descriptor, current) => progress.onEvent({ type: "transfer", direction: "push", name: descriptor.digest, current, total: descriptor.size, done: current === descriptor.size }),
+      onProgress: (descriptor, current) =>
+        progress.onEvent({
+          type: "transfer",
+          direction: "push",
+          name: descriptor.digest,
+          current,
+          total: descriptor.size,
+          done: current === descriptor.size,
+        }),
     });
   }
   return references.map((reference) => `registry ${formatReference(reference)}@${image.descriptor.digest}`);
 }
 
 /** A base's layers may be in the base's own repository at the same registry: nothing has to move then. */
-function mountSources(image: ImageOutput, { digest, reference }: { readonly digest: string; readonly reference: Reference }): readonly string[] {
+function mountSources(
+  image: ImageOutput,
+  { digest, reference }: { readonly digest: string; readonly reference: Reference },
+): readonly string[] {
   const layer = image.images.flatMap((each) => each.layers).find((each) => each.layer.descriptor.digest === digest);
   const source = layer?.content as { readonly registry?: unknown; readonly name?: unknown } | undefined;
-  return source?.registry === reference.registry && typeof source.name === "string" && source.name !== reference.repository ? [source.name] : [];
+  return source?.registry === reference.registry &&
+    typeof source.name === "string" &&
+    source.name !== reference.repository
+    ? [source.name]
+    : [];
 }

@@ -7,7 +7,8 @@ export type Json = null | boolean | number | string | readonly Json[] | { readon
  * @throws Error for a number that is not finite or a string with a lone surrogate: neither has a canonical form.
  */
 export function canonicalJson(value: Json): string {
-  if (typeof value === "number" && !Number.isFinite(value)) throw new Error(`Cannot canonicalize number ${value}: it must be finite`);
+  if (typeof value === "number" && !Number.isFinite(value))
+    throw new Error(`Cannot canonicalize number ${value}: it must be finite`);
   if (typeof value === "string") return canonicalString(value);
   if (value === null || typeof value !== "object") return JSON.stringify(value);
   if (isArray(value)) return `[${value.map(canonicalJson).join(",")}]`;
@@ -22,6 +23,7 @@ function isArray(value: object): value is readonly Json[] {
 }
 
 function canonicalString(text: string): string {
-  if (!text.isWellFormed()) throw new Error(`Cannot canonicalize string ${JSON.stringify(text)}: it has a lone surrogate`);
+  if (!text.isWellFormed())
+    throw new Error(`Cannot canonicalize string ${JSON.stringify(text)}: it has a lone surrogate`);
   return JSON.stringify(text);
 }

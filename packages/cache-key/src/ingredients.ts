@@ -9,7 +9,11 @@ export type Ingredients = Readonly<Record<string, string>>;
 const MAX_VALUE = 512;
 
 /** The parts of a key, flat and small, as a record keeps them. */
-export function ingredientsOf({ definition, inputs, parent }: StepDescription & { readonly parent: Digest | undefined }): Ingredients {
+export function ingredientsOf({
+  definition,
+  inputs,
+  parent,
+}: StepDescription & { readonly parent: Digest | undefined }): Ingredients {
   const parts: Record<string, string> = {};
   flatten("definition", definition, parts);
   for (const [position, input] of inputs.entries()) parts[`input.${position}`] = input;
@@ -36,5 +40,7 @@ export interface Difference {
 /** The parts in which `after` differs from `before`, sorted by name. */
 export function explainDifference(before: Ingredients, after: Ingredients): readonly Difference[] {
   const names = [...new Set([...Object.keys(before), ...Object.keys(after)])].toSorted();
-  return names.flatMap((name) => (before[name] === after[name] ? [] : [{ name, before: before[name], after: after[name] }]));
+  return names.flatMap((name) =>
+    before[name] === after[name] ? [] : [{ name, before: before[name], after: after[name] }],
+  );
 }

@@ -25,7 +25,8 @@ function fetchOrSetAside(layout: Layout, descriptor: Descriptor, options: Transf
     try {
       yield* layout.fetch(descriptor, options) as AsyncIterable<Uint8Array>;
     } catch (error) {
-      if (error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID")) setAside(layout, descriptor);
+      if (error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID"))
+        setAside(layout, descriptor);
       throw error;
     }
   }
@@ -64,7 +65,10 @@ export async function explain<T>(path: string, task: () => Promise<T>): Promise<
       });
     }
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
-      throw new CacheError("STORE_UNWRITABLE", `Cannot write to store "${path}": ${code}`, { cause, hint: "Choose another store with --store" });
+      throw new CacheError("STORE_UNWRITABLE", `Cannot write to store "${path}": ${code}`, {
+        cause,
+        hint: "Choose another store with --store",
+      });
     }
     throw cause;
   }

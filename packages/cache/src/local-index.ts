@@ -14,13 +14,17 @@ export function createLocalIndex(level: SharedLevel, content: IngestStore): Cach
   return {
     async getMany(keys) {
       const unknown = keys.filter((key) => !recent.has(key));
-      const found = unknown.length === 0 ? [] : await level.run((database) => database.getMany(unknown.map((key) => RECORD + hexOf(key))));
+      const found =
+        unknown.length === 0
+          ? []
+          : await level.run((database) => database.getMany(unknown.map((key) => RECORD + hexOf(key))));
       const read = new Map(unknown.map((key, position) => [key, parseRecord(key, found[position])]));
       const records = keys.map((key) => recent.get(key) ?? read.get(key));
       return Promise.all(
         records.map(async (record) => {
           if (record === undefined) return undefined;
-          if (record.layer !== undefined && !(await hasBlobs(record.layer, content))) return void recent.delete(record.key);
+          if (record.layer !== undefined && !(await hasBlobs(record.layer, content)))
+            return void recent.delete(record.key);
           recent.set(record.key, record);
           return record;
         }),
@@ -37,14 +41,14 @@ export function createLocalIndex(level: SharedLevel, content: IngestStore): Cach
     },
     async findLayer(contentDigest) {
       const value = await level.run((database) => database.get(LAYER + hexOf(contentDigest)));
-      const layer = value === undefined ? undefined : parseJson<RecordLayer>(value);
+      const layer = value === undefined ? undefined : (parseJson(value) as RecordLayer | undefined);
       if (layer?.contentDigest !== contentDigest) return undefined;
       return (await hasBlobs(layer, content)) ? layer : undefined;
     },
   };
 }
 
-/** The first layer of a content stays its layer: what was built on it stays valid. */
+/** A record and, by its content digest, its layer, in one step. */
 async function write(database: Database, record: CacheRecord): Promise<void> {
   const batch = database.batch().put(RECORD + hexOf(record.key), toBytes(record));
   if (record.layer !== undefined) batch.put(LAYER + hexOf(record.layer.contentDigest), toBytes(record.layer));
@@ -60,14 +64,14 @@ export function createLocalMemo(level: SharedLevel): Memo {
 }
 
 function parseRecord(key: CacheKey, value: Uint8Array | undefined): CacheRecord | undefined {
-  const record = value === undefined ? undefined : parseJson<CacheRecord>(value);
+  const record = value === undefined ? undefined : (parseJson(value) as CacheRecord | undefined);
   return record?.key === key ? record : undefined;
 }
 
 /** Undefined for what is no JSON: a damaged value is a miss. */
-function parseJson<T>(value: Uint8Array): T | undefined {
+function parseJson(value: Uint8Array): unknown {
   try {
-    return JSON.parse(Buffer.from(value).toString("utf8")) as T;
+    return JSON.parse(Buffer.from(value).toString("utf8"));
   } catch {
     return undefined;
   }

@@ -77,9 +77,13 @@ async function checkVersion(root: string): Promise<void> {
   if (text === undefined) return writeFile(file, `${VERSION}\n`);
   const version = Number(text);
   if (version === VERSION) return undefined;
-  throw new CacheError("FORMAT_UNSUPPORTED", `Cannot open store "${root}": its format is ${text.trim()}; this varve reads ${VERSION}`, {
-    hint: "Use the varve that made it, or another store with --store",
-  });
+  throw new CacheError(
+    "FORMAT_UNSUPPORTED",
+    `Cannot open store "${root}": its format is ${text.trim()}; this varve reads ${VERSION}`,
+    {
+      hint: "Use the varve that made it, or another store with --store",
+    },
+  );
 }
 
 /** Tells other processes since when this one uses the store: they evict nothing that was used later. */

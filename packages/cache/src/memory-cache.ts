@@ -15,7 +15,8 @@ export function createMemoryCache(): Cache {
       const existing = await whole(records.get(record.key), content);
       if (existing !== undefined && options?.replace !== true) return compareRecords(existing, record);
       records.set(record.key, record);
-      if (record.layer !== undefined && !layers.has(record.layer.contentDigest)) layers.set(record.layer.contentDigest, record.layer);
+      if (record.layer !== undefined && !layers.has(record.layer.contentDigest))
+        layers.set(record.layer.contentDigest, record.layer);
       return { outcome: "stored" };
     },
     async findLayer(contentDigest) {
@@ -57,11 +58,17 @@ export async function checkBlobs({ key, layer }: CacheRecord, content: IngestSto
   const named: readonly Descriptor[] = [layer.descriptor, layer.index];
   for (const descriptor of named) {
     if (await content.exists(descriptor)) continue;
-    throw new CacheError("RECORD_INVALID", `Cannot store record "${key}": blob "${descriptor.digest}" is not in the store; wanted before the record`);
+    throw new CacheError(
+      "RECORD_INVALID",
+      `Cannot store record "${key}": blob "${descriptor.digest}" is not in the store; wanted before the record`,
+    );
   }
 }
 
 /** What a second write of a key comes to. */
-export function compareRecords(existing: CacheRecord, record: CacheRecord): { readonly outcome: "same" } | { readonly outcome: "conflict"; readonly existing: CacheRecord } {
+export function compareRecords(
+  existing: CacheRecord,
+  record: CacheRecord,
+): { readonly outcome: "same" } | { readonly outcome: "conflict"; readonly existing: CacheRecord } {
   return existing.layer?.diffId === record.layer?.diffId ? { outcome: "same" } : { outcome: "conflict", existing };
 }

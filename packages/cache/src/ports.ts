@@ -2,7 +2,9 @@ import type { Digest, IngestStore, Layout } from "@varve/oci";
 import type { CacheKey, CacheRecord, RecordLayer } from "./record.ts";
 
 /** What `put` did: stored it, found the same layer there, or kept the other one that came first. */
-export type PutOutcome = { readonly outcome: "stored" | "same" } | { readonly outcome: "conflict"; readonly existing: CacheRecord };
+export type PutOutcome =
+  | { readonly outcome: "stored" | "same" }
+  | { readonly outcome: "conflict"; readonly existing: CacheRecord };
 
 export interface PutOptions {
   /** The record takes the place of one that came first: for steps that were asked to run again. */

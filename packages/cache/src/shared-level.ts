@@ -28,7 +28,10 @@ interface Waiting {
 }
 
 /** A shared database at `path`; nothing is loaded or opened before the first task. */
-export function createSharedLevel(path: string, options: { readonly onWarning: (message: string) => void }): SharedLevel {
+export function createSharedLevel(
+  path: string,
+  options: { readonly onWarning: (message: string) => void },
+): SharedLevel {
   const queue: Waiting[] = [];
   let working: Promise<void> | undefined;
   const start = (): void => {
@@ -45,12 +48,16 @@ export function createSharedLevel(path: string, options: { readonly onWarning: (
       });
     },
     async [Symbol.asyncDispose]() {
-      while (working !== undefined) await working;
+      for (let current = working; current !== undefined; current = working) await current;
     },
   };
 }
 
-async function drain(path: string, queue: Waiting[], options: { readonly onWarning: (message: string) => void }): Promise<void> {
+async function drain(
+  path: string,
+  queue: Waiting[],
+  options: { readonly onWarning: (message: string) => void },
+): Promise<void> {
   let database: Database;
   try {
     database = await openWithRetry(path, options);
@@ -70,7 +77,10 @@ async function drain(path: string, queue: Waiting[], options: { readonly onWarni
   }
 }
 
-async function openWithRetry(path: string, { onWarning }: { readonly onWarning: (message: string) => void }): Promise<Database> {
+async function openWithRetry(
+  path: string,
+  { onWarning }: { readonly onWarning: (message: string) => void },
+): Promise<Database> {
   const { Level } = await import("level");
   const started = performance.now();
   let repaired = false;
@@ -81,7 +91,12 @@ async function openWithRetry(path: string, { onWarning }: { readonly onWarning: 
       return database;
     } catch (cause) {
       if (isLocked(cause)) {
-        if (performance.now() - started > GIVE_UP) throw new CacheError("STORE_LOCKED", `Cannot open index "${path}": another process has kept it open for ${GIVE_UP / 1000} s`, { cause, hint: "End that process" });
+        if (performance.now() - started > GIVE_UP)
+          throw new CacheError(
+            "STORE_LOCKED",
+            `Cannot open index "${path}": another process has kept it open for ${GIVE_UP / 1000} s`,
+            { cause, hint: "End that process" },
+          );
         await setTimeout(RETRY.least + Math.random() * (RETRY.most - RETRY.least));
       } else {
         if (repaired) throw storeUnusable(path, cause);
@@ -104,7 +119,10 @@ function codesOf(error: unknown): readonly (string | undefined)[] {
 
 function storeUnusable(path: string, cause: unknown): CacheError {
   const reason = cause instanceof Error && cause.cause instanceof Error ? cause.cause.message : String(cause);
-  return new CacheError("STORE_UNWRITABLE", `Cannot open index "${path}": ${reason}`, { cause, hint: "Check the store's permissions and disk, or choose another with --store" });
+  return new CacheError("STORE_UNWRITABLE", `Cannot open index "${path}": ${reason}`, {
+    cause,
+    hint: "Check the store's permissions and disk, or choose another with --store",
+  });
 }
 
 /** A damaged index is repaired as far as LevelDB can; what it loses is built again. */

@@ -10,7 +10,10 @@ const KNOWN = ["syntax", "escape", "check"];
  * them. `count`: how many lines they take.
  * @throws DockerfileError `SYNTAX` for one that stands twice, or an escape that is neither `\` nor a backtick.
  */
-export function parseDirectives(lines: readonly string[], file: string): { readonly directives: Directives; readonly count: number } {
+export function parseDirectives(
+  lines: readonly string[],
+  file: string,
+): { readonly directives: Directives; readonly count: number } {
   const found = new Map<string, { readonly value: string; readonly line: number }>();
   let count = 0;
   for (const text of lines) {
@@ -40,7 +43,9 @@ function parseEscape(value: string, place: { readonly file: string; readonly lin
 }
 
 function syntax(reason: string, { file, line }: { readonly file: string; readonly line: number }): DockerfileError {
-  return new DockerfileError("SYNTAX", `Cannot parse Dockerfile: ${reason}`, { location: { file, line, endLine: line } });
+  return new DockerfileError("SYNTAX", `Cannot parse Dockerfile: ${reason}`, {
+    location: { file, line, endLine: line },
+  });
 }
 
 /** `skip=A,B;error=true`, as the directive and BUILDKIT_DOCKERFILE_CHECK have it. */
@@ -48,10 +53,16 @@ export function parseCheck(value: string): NonNullable<Directives["check"]> {
   const options = new Map(
     value.split(";").map((part) => {
       const equals = part.indexOf("=");
-      return [trim(equals < 0 ? part : part.slice(0, equals)).toLowerCase(), trim(equals < 0 ? "" : part.slice(equals + 1))] as const;
+      return [
+        trim(equals < 0 ? part : part.slice(0, equals)).toLowerCase(),
+        trim(equals < 0 ? "" : part.slice(equals + 1)),
+      ] as const;
     }),
   );
-  const names = (options.get("skip") ?? "").split(",").map(trim).filter((name) => name !== "");
+  const names = (options.get("skip") ?? "")
+    .split(",")
+    .map(trim)
+    .filter((name) => name !== "");
   const all = names.some((name) => name.toLowerCase() === "all");
   return { skip: all ? "all" : names, error: options.get("error")?.toLowerCase() === "true" };
 }

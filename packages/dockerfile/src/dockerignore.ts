@@ -66,7 +66,8 @@ export function createIgnoreMatcher(patterns: readonly IgnorePattern[]): IgnoreM
     matches(path) {
       for (let position = rules.length - 1; position >= 0; position -= 1) {
         const rule = rules[position];
-        if (rule !== undefined && matchesAny(rule, path)) return { excluded: !rule.source.negated, pattern: rule.source };
+        if (rule !== undefined && matchesAny(rule, path))
+          return { excluded: !rule.source.negated, pattern: rule.source };
       }
       return { excluded: false };
     },
@@ -77,7 +78,11 @@ export function createIgnoreMatcher(patterns: readonly IgnorePattern[]): IgnoreM
 function createRule(source: IgnorePattern): Rule {
   if (!/[*?[\\]/.test(source.pattern)) return { source, test: (path) => path === source.pattern };
   const expression = patternSource(source.pattern, { doubleStar: true });
-  if (expression === undefined) throw new DockerfileError("SYNTAX", `Cannot use ignore pattern "${source.text}" in line ${source.line}: syntax error in pattern`);
+  if (expression === undefined)
+    throw new DockerfileError(
+      "SYNTAX",
+      `Cannot use ignore pattern "${source.text}" in line ${source.line}: syntax error in pattern`,
+    );
   const compiled = new RegExp(`^${expression}$`, "su");
   return { source, test: (path) => compiled.test(path) };
 }

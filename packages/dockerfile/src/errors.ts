@@ -21,7 +21,11 @@ export class DockerfileError extends Error {
   constructor(
     code: DockerfileErrorCode,
     message: string,
-    options: { readonly location?: Location | undefined; readonly hint?: string | undefined; readonly cause?: unknown } = {},
+    options: {
+      readonly location?: Location | undefined;
+      readonly hint?: string | undefined;
+      readonly cause?: unknown;
+    } = {},
   ) {
     super(message, "cause" in options ? { cause: options.cause } : undefined);
     this.name = "DockerfileError";

@@ -1,6 +1,13 @@
 import { DockerfileError } from "./errors.ts";
 import { type ExpandOptions, expandWord, expandWords, ExpansionError } from "./expand-word.ts";
-import type { AddInstruction, CopyInstruction, CopySourceWord, Instruction, KeyValue } from "./instruction.ts";
+import type {
+  AddInstruction,
+  CopyInstruction,
+  CopySourceWord,
+  Instruction,
+  KeyValue,
+  RunInstruction,
+} from "./instruction.ts";
 
 export type InstructionExpandOptions = Pick<ExpandOptions, "lookup" | "escape" | "onUndefined">;
 
@@ -13,16 +20,23 @@ export function expandInstruction<T extends Instruction>(instruction: T, options
 export function expandInstruction(instruction: Instruction, options: InstructionExpandOptions): Instruction {
   const word = (text: string): string => expandAt(text, instruction, () => expandWord(text, options));
   const words = (text: string): readonly string[] => expandAt(text, instruction, () => expandWords(text, options));
-  const raw = (text: string): string => expandAt(text, instruction, () => expandWord(text, { ...options, escape: "\\", literalQuotes: true }));
+  const raw = (text: string): string =>
+    expandAt(text, instruction, () => expandWord(text, { ...options, escape: "\\", literalQuotes: true }));
   switch (instruction.kind) {
     case "ENV":
       return { ...instruction, variables: instruction.variables.map((pair) => expandPair(pair, word)) };
     case "LABEL":
       return { ...instruction, labels: instruction.labels.map((pair) => expandPair(pair, word)) };
     case "COPY":
-      return { ...expandCopy(instruction, { word, raw }), ...(instruction.from === undefined ? {} : { from: word(instruction.from) }) };
+      return {
+        ...expandCopy(instruction, { word, raw }),
+        ...(instruction.from === undefined ? {} : { from: word(instruction.from) }),
+      };
     case "ADD":
-      return { ...expandCopy(instruction, { word, raw }), ...(instruction.checksum === undefined ? {} : { checksum: word(instruction.checksum) }) };
+      return {
+        ...expandCopy(instruction, { word, raw }),
+        ...(instruction.checksum === undefined ? {} : { checksum: word(instruction.checksum) }),
+      };
     case "EXPOSE":
       return { ...instruction, ports: instruction.ports.flatMap(words) };
     case "VOLUME":
@@ -34,15 +48,15 @@ export function expandInstruction(instruction: Instruction, options: Instruction
     case "STOPSIGNAL":
       return { ...instruction, signal: word(instruction.signal) };
     case "ARG":
-      return { ...instruction, args: instruction.args.map((arg) => ({ name: word(arg.name), ...(arg.value === undefined ? {} : { value: word(arg.value) }) })) };
-    case "RUN":
       return {
         ...instruction,
-        mounts: instruction.mounts.map((mount) => ({ ...mount, options: mount.options.map(([name, value]) => [name, value === undefined ? undefined : word(value)] as const) })),
-        ...(instruction.network === undefined ? {} : { network: word(instruction.network) }),
-        ...(instruction.security === undefined ? {} : { security: word(instruction.security) }),
-        devices: instruction.devices.map(word),
+        args: instruction.args.map((arg) => ({
+          name: word(arg.name),
+          ...(arg.value === undefined ? {} : { value: word(arg.value) }),
+        })),
       };
+    case "RUN":
+      return expandRun(instruction, word);
     case "FROM":
     case "CMD":
     case "ENTRYPOINT":
@@ -54,6 +68,21 @@ export function expandInstruction(instruction: Instruction, options: Instruction
     default:
       return instruction satisfies never;
   }
+}
+
+/** The command itself is the shell's to expand. */
+function expandRun(instruction: RunInstruction, word: (text: string) => string): RunInstruction {
+  const mounts = instruction.mounts.map(({ raw, options }) => ({
+    raw,
+    options: options.map(([name, value]) => [name, value === undefined ? undefined : word(value)] as const),
+  }));
+  return {
+    ...instruction,
+    mounts,
+    ...(instruction.network === undefined ? {} : { network: word(instruction.network) }),
+    ...(instruction.security === undefined ? {} : { security: word(instruction.security) }),
+    devices: instruction.devices.map(word),
+  };
 }
 
 function expandPair({ key, value }: KeyValue, word: (text: string) => string): KeyValue {
@@ -86,6 +115,10 @@ function expandAt<T>(text: string, { location }: Instruction, expand: () => T): 
     return expand();
   } catch (cause) {
     if (!(cause instanceof ExpansionError)) throw cause;
-    throw new DockerfileError("BAD_EXPANSION", `Cannot expand: failed to process ${JSON.stringify(text)}: ${cause.message}`, { location, cause });
+    throw new DockerfileError(
+      "BAD_EXPANSION",
+      `Cannot expand: failed to process ${JSON.stringify(text)}: ${cause.message}`,
+      { location, cause },
+    );
   }
 }

@@ -126,7 +126,8 @@ class Lexer {
     this.#next();
     const parts: string[] = [];
     for (let character = this.#next(); character !== "'"; character = this.#next()) {
-      if (character === undefined) throw new ExpansionError("unexpected end of statement while looking for matching single-quote");
+      if (character === undefined)
+        throw new ExpansionError("unexpected end of statement while looking for matching single-quote");
       parts.push(character);
     }
     return this.#quoted("'", parts.join(""));
@@ -136,7 +137,8 @@ class Lexer {
     this.#next();
     const parts: string[] = [];
     for (let character = this.#peek(); character !== '"'; character = this.#peek()) {
-      if (character === undefined) throw new ExpansionError("unexpected end of statement while looking for matching double-quote");
+      if (character === undefined)
+        throw new ExpansionError("unexpected end of statement while looking for matching double-quote");
       parts.push(character === "$" ? this.#processDollar() : this.#processQuoted());
     }
     this.#next();
@@ -184,13 +186,21 @@ class Lexer {
     const colon = character === ":";
     const operator = colon ? this.#next() : character;
     if (operator === undefined) throw new ExpansionError("syntax error: missing '}'");
-    if (!"+-?#%".includes(operator)) throw new ExpansionError(`unsupported modifier (${colon ? ":" : ""}${operator}) in substitution`);
+    if (!"+-?#%".includes(operator))
+      throw new ExpansionError(`unsupported modifier (${colon ? ":" : ""}${operator}) in substitution`);
     const isPattern = operator === "#" || operator === "%";
     const word = this.#processUntil("}", isPattern);
     return isPattern ? this.#strip(name, operator, word) : this.#choose(name, { operator, word, emptyIsUnset: colon });
   }
 
-  #choose(name: string, { operator, word, emptyIsUnset }: { readonly operator: string; readonly word: string; readonly emptyIsUnset: boolean }): string {
+  #choose(
+    name: string,
+    {
+      operator,
+      word,
+      emptyIsUnset,
+    }: { readonly operator: string; readonly word: string; readonly emptyIsUnset: boolean },
+  ): string {
     const value = this.#options.lookup(name);
     const isSet = value !== undefined && !(emptyIsUnset && value === "");
     if (operator === "+") return isSet ? word : "";
@@ -204,7 +214,9 @@ class Lexer {
     const value = this.#valueOf(name);
     const longest = word.startsWith(operator);
     const pattern = longest ? word.slice(1) : word;
-    return operator === "#" ? value.slice(matchPrefix(value, pattern, { longest })) : value.slice(0, matchSuffix(value, pattern, { longest }));
+    return operator === "#"
+      ? value.slice(matchPrefix(value, pattern, { longest }))
+      : value.slice(0, matchSuffix(value, pattern, { longest }));
   }
 
   #processReplace(name: string): string {

@@ -19,7 +19,12 @@ export function parseHeredocStart(word: string): HeredocStart | undefined {
   const [, descriptor = "", dash = "", rest = ""] = match;
   const name = nameOf(rest);
   if (name === undefined) return undefined;
-  return { name, expand: !/['"\\]/.test(rest), chomp: dash === "-", fileDescriptor: descriptor === "" ? 0 : Number(descriptor) };
+  return {
+    name,
+    expand: !/['"\\]/.test(rest),
+    chomp: dash === "-",
+    fileDescriptor: descriptor === "" ? 0 : Number(descriptor),
+  };
 }
 
 function rawWords(line: string): readonly string[] {

@@ -11,7 +11,9 @@ export function formatSource(text: string, location: Location): string {
     const inside = number >= location.line && number <= location.endLine;
     shown.push(`${inside ? ">>>" : "   "} ${String(number).padStart(width)} | ${lines[number - 1] ?? ""}`.trimEnd());
     if (number === location.line && location.column !== undefined) {
-      shown.push(`    ${" ".repeat(width)} | ${" ".repeat(location.column - 1)}${"^".repeat(Math.max(1, location.length ?? 1))}`);
+      shown.push(
+        `    ${" ".repeat(width)} | ${" ".repeat(location.column - 1)}${"^".repeat(Math.max(1, location.length ?? 1))}`,
+      );
     }
   }
   return shown.join("\n");

@@ -1,5 +1,11 @@
 export { parseCheck } from "./directives.ts";
-export { createIgnoreMatcher, type IgnoreMatch, type IgnoreMatcher, type IgnorePattern, parseDockerignore } from "./dockerignore.ts";
+export {
+  createIgnoreMatcher,
+  type IgnoreMatch,
+  type IgnoreMatcher,
+  type IgnorePattern,
+  parseDockerignore,
+} from "./dockerignore.ts";
 export { DockerfileError, type DockerfileErrorCode } from "./errors.ts";
 export { expandInstruction, type InstructionExpandOptions } from "./expand-instruction.ts";
 export { expandWord, expandWords, type ExpandOptions, ExpansionError } from "./expand-word.ts";

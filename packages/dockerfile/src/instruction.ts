@@ -55,7 +55,9 @@ export interface RunInstruction extends InstructionBase {
 }
 
 /** A source of COPY or ADD: a path, wildcard, URL or git reference as written, or an inline file. */
-export type CopySourceWord = { readonly kind: "word"; readonly word: string } | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
+export type CopySourceWord =
+  | { readonly kind: "word"; readonly word: string }
+  | { readonly kind: "heredoc"; readonly heredoc: Heredoc };
 
 export interface CopyInstruction extends InstructionBase {
   readonly kind: "COPY";

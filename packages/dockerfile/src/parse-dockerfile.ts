@@ -38,7 +38,11 @@ export function parseDockerfile(source: string | Uint8Array, { file }: ParseOpti
     instructions.push(instruction);
     if (line.emptyContinuation) emptyContinuations.push(instruction.location);
   }
-  if (instructions.length === 0) throw new DockerfileError("NO_STAGE", `Cannot build "${file}": the Dockerfile cannot be empty; it is a file with no instructions`);
+  if (instructions.length === 0)
+    throw new DockerfileError(
+      "NO_STAGE",
+      `Cannot build "${file}": the Dockerfile cannot be empty; it is a file with no instructions`,
+    );
   return { dockerfile: { file, text, directives, ...groupStages(instructions, file) }, emptyContinuations };
 }
 
@@ -63,19 +67,29 @@ function parseLine(line: LogicalLine, reader: LineReader, escape: string): Instr
   return parseInstruction(line.text, { location, escape, readHeredocs: () => read.heredocs });
 }
 
-function groupStages(instructions: readonly Instruction[], file: string): { readonly globalArgs: readonly ArgInstruction[]; readonly stages: readonly Stage[] } {
+function groupStages(
+  instructions: readonly Instruction[],
+  file: string,
+): { readonly globalArgs: readonly ArgInstruction[]; readonly stages: readonly Stage[] } {
   const globalArgs: ArgInstruction[] = [];
   const stages: { readonly from: FromInstruction; readonly instructions: Instruction[] }[] = [];
   for (const instruction of instructions) {
     if (instruction.kind === "FROM") stages.push({ from: instruction, instructions: [] });
     else if (stages.length > 0) stages.at(-1)?.instructions.push(instruction);
     else if (instruction.kind === "ARG") globalArgs.push(instruction);
-    else throw noStage(`no build stage in current context: ${instruction.kind} stands before the first FROM`, instruction.location);
+    else
+      throw noStage(
+        `no build stage in current context: ${instruction.kind} stands before the first FROM`,
+        instruction.location,
+      );
   }
   if (stages.length === 0) throw noStage("dockerfile contains no stages to build", { file, line: 1, endLine: 1 });
   return { globalArgs, stages };
 }
 
 function noStage(reason: string, location: Location): DockerfileError {
-  return new DockerfileError("NO_STAGE", `Cannot parse Dockerfile: ${reason}`, { location, hint: "Begin the first stage with FROM" });
+  return new DockerfileError("NO_STAGE", `Cannot parse Dockerfile: ${reason}`, {
+    location,
+    hint: "Begin the first stage with FROM",
+  });
 }

@@ -17,7 +17,11 @@ export interface Flags {
  * Checks `flags` (`--name[=value]`) against what the instruction takes.
  * @throws DockerfileError `UNKNOWN_FLAG`, `BAD_FLAG`.
  */
-export function parseFlags(flags: readonly string[], known: Readonly<Record<string, FlagKind>>, location: Location): Flags {
+export function parseFlags(
+  flags: readonly string[],
+  known: Readonly<Record<string, FlagKind>>,
+  location: Location,
+): Flags {
   const values = new Map<string, string[]>();
   for (const flag of flags) {
     const equals = flag.indexOf("=");
@@ -36,7 +40,10 @@ export function parseFlags(flags: readonly string[], known: Readonly<Record<stri
   };
 }
 
-function flagValue(flag: string, { name, kind, location }: { readonly name: string; readonly kind: FlagKind; readonly location: Location }): string {
+function flagValue(
+  flag: string,
+  { name, kind, location }: { readonly name: string; readonly kind: FlagKind; readonly location: Location },
+): string {
   const equals = flag.indexOf("=");
   const value = equals < 0 ? undefined : flag.slice(equals + 1);
   if (kind !== "boolean") {

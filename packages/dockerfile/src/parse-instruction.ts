@@ -1,5 +1,5 @@
 import { DockerfileError } from "./errors.ts";
-import { findHeredocs, parseHeredocStart } from "./find-heredocs.ts";
+import { parseHeredocStart } from "./find-heredocs.ts";
 import type { Command, CopySourceWord, Heredoc, Instruction, KeyValue } from "./instruction.ts";
 import type { Location } from "./location.ts";
 import { nearest } from "./nearest.ts";
@@ -30,14 +30,35 @@ export const INSTRUCTIONS: readonly Instruction["kind"][] = [
   "WORKDIR",
 ];
 
-const COPY_FLAGS = { from: "value", chown: "value", chmod: "value", link: "boolean", parents: "boolean", exclude: "list" } as const;
-const ADD_FLAGS = { chown: "value", chmod: "value", link: "boolean", exclude: "list", checksum: "value", "keep-git-dir": "boolean", unpack: "boolean" } as const;
+const COPY_FLAGS = {
+  from: "value",
+  chown: "value",
+  chmod: "value",
+  link: "boolean",
+  parents: "boolean",
+  exclude: "list",
+} as const;
+const ADD_FLAGS = {
+  chown: "value",
+  chmod: "value",
+  link: "boolean",
+  exclude: "list",
+  checksum: "value",
+  "keep-git-dir": "boolean",
+  unpack: "boolean",
+} as const;
 const FLAGS: Readonly<Partial<Record<Instruction["kind"], Readonly<Record<string, FlagKind>>>>> = {
   FROM: { platform: "value" },
   RUN: { mount: "list", network: "value", security: "value", device: "list" },
   COPY: COPY_FLAGS,
   ADD: ADD_FLAGS,
-  HEALTHCHECK: { interval: "value", timeout: "value", "start-period": "value", "start-interval": "value", retries: "value" },
+  HEALTHCHECK: {
+    interval: "value",
+    timeout: "value",
+    "start-period": "value",
+    "start-interval": "value",
+    retries: "value",
+  },
 };
 const WITH_HEREDOCS: readonly string[] = ["RUN", "COPY", "ADD"];
 
@@ -105,7 +126,14 @@ const PARSERS: Readonly<Record<Instruction["kind"], Parser>> = {
   RUN: parseRun,
   COPY: (parts) => {
     const { parsed, base } = parts;
-    return { ...base, kind: "COPY", ...sourcesAndDestination(parts), ...copyFlags(parsed), ...optional("from", parsed.value("from")), parents: parsed.boolean("parents") ?? false };
+    return {
+      ...base,
+      kind: "COPY",
+      ...sourcesAndDestination(parts),
+      ...copyFlags(parsed),
+      ...optional("from", parsed.value("from")),
+      parents: parsed.boolean("parents") ?? false,
+    };
   },
   ADD: (parts) => {
     const { parsed, base } = parts;
@@ -219,9 +247,19 @@ function parseFrom(parts: Parts): Instruction {
     throw badArgument("FROM requires either one or three arguments", parts);
   }
   if (stageName !== undefined && !/^[a-z][a-z0-9\-_.]*$/.test(stageName.toLowerCase())) {
-    throw badArgument(`invalid name for build stage: "${stageName}", name can't start with a number or contain symbols`, parts);
+    throw badArgument(
+      `invalid name for build stage: "${stageName}", name can't start with a number or contain symbols`,
+      parts,
+    );
   }
-  return { ...parts.base, kind: "FROM", image, ...optional("platform", parts.parsed.value("platform")), ...optional("stageName", stageName), ...optional("asKeyword", as) };
+  return {
+    ...parts.base,
+    kind: "FROM",
+    image,
+    ...optional("platform", parts.parsed.value("platform")),
+    ...optional("stageName", stageName),
+    ...optional("asKeyword", as),
+  };
 }
 
 function parseRun(parts: Parts): Instruction {
@@ -249,20 +287,37 @@ function splitOptions(raw: string): readonly (readonly [string, string | undefin
   });
 }
 
-function copyFlags(flags: Flags): { readonly link: boolean; readonly exclude: readonly string[]; readonly chown?: string; readonly chmod?: string } {
-  return { link: flags.boolean("link") ?? false, exclude: flags.list("exclude"), ...optional("chown", flags.value("chown")), ...optional("chmod", flags.value("chmod")) };
+function copyFlags(flags: Flags): {
+  readonly link: boolean;
+  readonly exclude: readonly string[];
+  readonly chown?: string;
+  readonly chmod?: string;
+} {
+  return {
+    link: flags.boolean("link") ?? false,
+    exclude: flags.list("exclude"),
+    ...optional("chown", flags.value("chown")),
+    ...optional("chmod", flags.value("chmod")),
+  };
 }
 
-function sourcesAndDestination(parts: Parts): { readonly sources: readonly CopySourceWord[]; readonly destination: string } {
+function sourcesAndDestination(parts: Parts): {
+  readonly sources: readonly CopySourceWord[];
+  readonly destination: string;
+} {
   const json = parseStrings(parts.rest, parts);
   const words = json ?? fields(parts.rest);
   if (words.length < 2) {
     const count = words.length === 1 ? ", but only one was provided" : "";
-    throw badArgument(`${parts.kind} requires at least two arguments${count}. Destination could not be determined`, parts);
+    throw badArgument(
+      `${parts.kind} requires at least two arguments${count}. Destination could not be determined`,
+      parts,
+    );
   }
   const heredocs = json === undefined ? [...parts.context.readHeredocs(parts.rest)] : [];
   const destination = words.at(-1) ?? "";
-  if (json === undefined && parseHeredocStart(destination) !== undefined) throw badArgument(`${parts.kind} cannot accept a heredoc as a destination`, parts);
+  if (json === undefined && parseHeredocStart(destination) !== undefined)
+    throw badArgument(`${parts.kind} cannot accept a heredoc as a destination`, parts);
   const sources = words.slice(0, -1).map((word): CopySourceWord => {
     const heredoc = json === undefined && parseHeredocStart(word) !== undefined ? heredocs.shift() : undefined;
     return heredoc === undefined ? { kind: "word", word } : { kind: "heredoc", heredoc };
@@ -281,7 +336,8 @@ function parseKeyValues(parts: Parts): readonly KeyValue[] {
   }
   return words.map((word) => {
     const equals = word.indexOf("=");
-    if (equals < 0) throw badArgument(`Syntax error - can't find = in "${word}". Must be of the form: name=value`, parts);
+    if (equals < 0)
+      throw badArgument(`Syntax error - can't find = in "${word}". Must be of the form: name=value`, parts);
     return { key: word.slice(0, equals), value: word.slice(equals + 1) };
   });
 }
@@ -356,16 +412,17 @@ function durationFlag(name: string, parts: Parts): number | undefined {
   } catch (cause) {
     throw badArgument((cause as Error).message, parts);
   }
-  if (duration < 0 || (duration > 0 && duration < MINIMUM)) throw badArgument(`Interval "${name}" cannot be less than 1ms`, parts);
+  if (duration < 0 || (duration > 0 && duration < MINIMUM))
+    throw badArgument(`Interval "${name}" cannot be less than 1ms`, parts);
   return duration;
 }
 
 function retriesFlag(parts: Parts): number | undefined {
   const text = parts.parsed.value("retries");
   if (text === undefined || text === "") return undefined;
-  if (!/^[-+]?\d+$/.test(text)) throw badArgument(`invalid value "${text}" for --retries: wanted a whole number`, parts);
+  if (!/^[-+]?\d+$/.test(text))
+    throw badArgument(`invalid value "${text}" for --retries: wanted a whole number`, parts);
   const retries = Number(text);
   if (retries < 0) throw badArgument(`--retries cannot be negative (${retries})`, parts);
   return retries;
 }
-

@@ -45,7 +45,10 @@ function quote(character: string): string {
   return /[\\^$.*+?()[\]{}|/-]/.test(character) ? `\\${character}` : character;
 }
 
-function parseClass(characters: readonly string[], start: number): { readonly source: string; readonly end: number } | undefined {
+function parseClass(
+  characters: readonly string[],
+  start: number,
+): { readonly source: string; readonly end: number } | undefined {
   let position = start + 1;
   const negated = characters[position] === "^";
   if (negated) position += 1;
@@ -66,7 +69,10 @@ function parseClass(characters: readonly string[], start: number): { readonly so
   return { source: `[${negated ? "^/" : ""}${source}]`, end: position };
 }
 
-function classCharacter(characters: readonly string[], position: number): { readonly character: string; readonly next: number } | undefined {
+function classCharacter(
+  characters: readonly string[],
+  position: number,
+): { readonly character: string; readonly next: number } | undefined {
   const character = characters[position];
   if (character === undefined || character === "]" || character === "-") return undefined;
   if (character !== "\\") return { character, next: position + 1 };

@@ -24,7 +24,10 @@ export interface LineReader {
    * The text of the heredocs that `names` ask for, in order, from the lines that follow.
    * @throws DockerfileError `UNTERMINATED_HEREDOC`.
    */
-  readHeredocs(names: readonly HeredocStart[], location: Location): { readonly heredocs: readonly Heredoc[]; readonly endLine: number };
+  readHeredocs(
+    names: readonly HeredocStart[],
+    location: Location,
+  ): { readonly heredocs: readonly Heredoc[]; readonly endLine: number };
 }
 
 /** `<<NAME` as it was found in a line. */
@@ -39,16 +42,23 @@ export interface HeredocStart {
  * A reader over `lines` from number `first` (counted from 0) on.
  * @throws DockerfileError `SYNTAX` for a line that is too long.
  */
-export function createLineReader(lines: readonly string[], options: { readonly file: string; readonly escape: string; readonly first: number }): LineReader {
+export function createLineReader(
+  lines: readonly string[],
+  options: { readonly file: string; readonly escape: string; readonly first: number },
+): LineReader {
   const { file, escape } = options;
   let position = options.first;
   const take = (): string => {
     const line = lines[position] ?? "";
     position += 1;
     if (line.length > MAX_LINE || (line.length > MAX_LINE / 4 && Buffer.byteLength(line) > MAX_LINE)) {
-      throw new DockerfileError("SYNTAX", `Cannot parse Dockerfile: dockerfile line greater than maximum allowed size of ${MAX_LINE}`, {
-        location: { file, line: position, endLine: position },
-      });
+      throw new DockerfileError(
+        "SYNTAX",
+        `Cannot parse Dockerfile: dockerfile line greater than maximum allowed size of ${MAX_LINE}`,
+        {
+          location: { file, line: position, endLine: position },
+        },
+      );
     }
     return line;
   };
@@ -57,12 +67,20 @@ export function createLineReader(lines: readonly string[], options: { readonly f
       while (position < lines.length) {
         const line = startInstruction(take(), escape);
         if (line === undefined) continue;
-        return continueInstruction(line, { file, escape, take, number: () => position, more: () => position < lines.length });
+        return continueInstruction(line, {
+          file,
+          escape,
+          take,
+          number: () => position,
+          more: () => position < lines.length,
+        });
       }
       return undefined;
     },
     readHeredocs(names, location) {
-      const heredocs = names.map((start) => readHeredoc(start, { location, take, more: () => position < lines.length }));
+      const heredocs = names.map((start) =>
+        readHeredoc(start, { location, take, more: () => position < lines.length }),
+      );
       return { heredocs, endLine: position };
     },
   };

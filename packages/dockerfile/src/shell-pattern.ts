@@ -1,5 +1,8 @@
 /** A part of a shell pattern: a character, any one character, or any number of them. */
-type Piece = { readonly kind: "character"; readonly value: string } | { readonly kind: "one" } | { readonly kind: "many" };
+type Piece =
+  | { readonly kind: "character"; readonly value: string }
+  | { readonly kind: "one" }
+  | { readonly kind: "many" };
 
 /** How many characters at the start of `value` the pattern takes: the fewest, or the most. 0 where it matches nothing. */
 export function matchPrefix(value: string, pattern: string, { longest }: { readonly longest: boolean }): number {
@@ -17,9 +20,19 @@ export function matchSuffix(value: string, pattern: string, { longest }: { reado
 }
 
 /** `value` with the first match, or all, replaced; of several matches at one place the longest. */
-export function replacePattern(value: string, pattern: string, { replacement, all }: { readonly replacement: string; readonly all: boolean }): string {
+export function replacePattern(
+  value: string,
+  pattern: string,
+  { replacement, all }: { readonly replacement: string; readonly all: boolean },
+): string {
   const source = parsePattern(pattern)
-    .map((piece) => (piece.kind === "character" ? piece.value.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`) : piece.kind === "one" ? "." : ".*"))
+    .map((piece) =>
+      piece.kind === "character"
+        ? piece.value.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)
+        : piece.kind === "one"
+          ? "."
+          : ".*",
+    )
     .join("");
   return value.replace(new RegExp(source, all ? "gsu" : "su"), () => replacement);
 }
@@ -35,7 +48,8 @@ function parsePattern(pattern: string): Piece[] {
     const character = characters[position] ?? "";
     if (character === "*") pieces.push({ kind: "many" });
     else if (character === "?") pieces.push({ kind: "one" });
-    else if (character === "\\" && position + 1 < characters.length) pieces.push({ kind: "character", value: characters[(position += 1)] ?? "" });
+    else if (character === "\\" && position + 1 < characters.length)
+      pieces.push({ kind: "character", value: characters[(position += 1)] ?? "" });
     else pieces.push({ kind: "character", value: character });
   }
   return pieces;
@@ -52,7 +66,12 @@ function prefixLengths(characters: readonly string[], pieces: readonly Piece[]):
       if (piece.kind === "many") {
         any |= reached[length] ?? 0;
         next[length] = any;
-      } else if (length > 0 && reached[length - 1] === 1 && (piece.kind === "one" || piece.value === characters[length - 1])) next[length] = 1;
+      } else if (
+        length > 0 &&
+        reached[length - 1] === 1 &&
+        (piece.kind === "one" || piece.value === characters[length - 1])
+      )
+        next[length] = 1;
     }
     reached = next;
   }

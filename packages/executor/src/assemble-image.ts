@@ -25,7 +25,12 @@ export async function assembleImage(graph: BuildGraph, rootfs: Rootfs, options: 
   const encodedConfig = encodeImageConfig(config);
   await pushBytes(options.store.content, encodedConfig);
   const layers = rootfs.layers.map(({ layer }) => layer.descriptor);
-  const manifest: Manifest = { schemaVersion: 2, mediaType: MEDIA_TYPES.manifest, config: encodedConfig.descriptor, layers };
+  const manifest: Manifest = {
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.manifest,
+    config: encodedConfig.descriptor,
+    layers,
+  };
   const encoded = encodeManifest(manifest);
   await pushBytes(options.store.content, encoded);
   options.store.use([encoded.descriptor.digest, encodedConfig.descriptor.digest]);
@@ -33,8 +38,14 @@ export async function assembleImage(graph: BuildGraph, rootfs: Rootfs, options: 
 }
 
 /** What names the images together, and where all of their content is. */
-export async function assembleIndex(images: readonly BuiltImage[], options: BuildOptions): Promise<{ readonly descriptor: Descriptor; readonly content: ContentSource }> {
-  const content = createImageContent(images.flatMap((image) => image.layers), options);
+export async function assembleIndex(
+  images: readonly BuiltImage[],
+  options: BuildOptions,
+): Promise<{ readonly descriptor: Descriptor; readonly content: ContentSource }> {
+  const content = createImageContent(
+    images.flatMap((image) => image.layers),
+    options,
+  );
   const [first, ...others] = images;
   if (first !== undefined && others.length === 0) return { descriptor: first.descriptor, content };
   const encoded = encodeIndex({
@@ -46,7 +57,10 @@ export async function assembleIndex(images: readonly BuiltImage[], options: Buil
   return { descriptor: encoded.descriptor, content };
 }
 
-async function pushBytes(store: IngestStore, encoded: { readonly descriptor: Descriptor; readonly bytes: Uint8Array }): Promise<void> {
+async function pushBytes(
+  store: IngestStore,
+  encoded: { readonly descriptor: Descriptor; readonly bytes: Uint8Array },
+): Promise<void> {
   await store.push(encoded.descriptor, chunk(encoded.bytes));
 }
 
@@ -71,7 +85,11 @@ function createConfig(target: StageOutput, rootfs: Rootfs, epoch: number | undef
  * Dates what this build adds. Without an epoch an instruction is as old as its layer, and one that makes none as old
  * as what stands before it: an image that is all from the cache is the same image.
  */
-function dateHistory(target: StageOutput, rootfs: Rootfs, epoch: number | undefined): { readonly history: readonly History[]; readonly created: string | undefined } {
+function dateHistory(
+  target: StageOutput,
+  rootfs: Rootfs,
+  epoch: number | undefined,
+): { readonly history: readonly History[]; readonly created: string | undefined } {
   const fixed = epoch === undefined ? undefined : formatTime(epoch * 1000);
   const times = rootfs.layers.map((layer) => layer.createdAt);
   let position = 0;
@@ -97,11 +115,15 @@ function createImageContent(layers: readonly RootfsLayer[], options: BuildOption
   return {
     async exists(descriptor, transfer) {
       const layer = byDigest.get(descriptor.digest);
-      return (await store.content.exists(descriptor, transfer)) || (layer !== undefined && layer.content.exists(descriptor, transfer));
+      return (
+        (await store.content.exists(descriptor, transfer)) ||
+        (layer !== undefined && layer.content.exists(descriptor, transfer))
+      );
     },
     fetch(descriptor, transfer): Readable {
       const layer = byDigest.get(descriptor.digest);
-      if (store.blobPath(descriptor.digest) !== undefined || layer === undefined) return store.content.fetch(descriptor, transfer);
+      if (store.blobPath(descriptor.digest) !== undefined || layer === undefined)
+        return store.content.fetch(descriptor, transfer);
       return layer.content.fetch(descriptor, transfer);
     },
   };

@@ -64,7 +64,9 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   } catch (error) {
     failure.abort(new StepError("CANCELLED", "Cannot go on: another step failed"));
     await Promise.allSettled(builds);
-    throw options.signal.aborted ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error }) : error;
+    throw options.signal.aborted
+      ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
+      : error;
   }
 }
 
@@ -76,7 +78,9 @@ function count(event: BuildEvent, counts: { steps: number; cached: number; ran: 
 
 function createSession(options: BuildOptions): Session {
   const runner = once(() => selectRunner(options.runner));
-  const snapshotter = once(async () => selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")));
+  const snapshotter = once(async () =>
+    selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
+  );
   const contexts = new Map<string, Promise<OpenContext>>();
   return {
     options,
@@ -96,9 +100,13 @@ function createSession(options: BuildOptions): Session {
 async function openContext(name: string, { contexts, store }: BuildOptions): Promise<OpenContext> {
   const source = contexts.get(name);
   if (source === undefined) {
-    throw new StepError("CONTEXT_INVALID", name === "" ? "Cannot copy: the build has no context" : `Cannot use build context "${name}": it was not given`, {
-      hint: name === "" ? "Give a directory as the last argument" : `Give it with --build-context ${name}=PATH`,
-    });
+    throw new StepError(
+      "CONTEXT_INVALID",
+      name === "" ? "Cannot copy: the build has no context" : `Cannot use build context "${name}": it was not given`,
+      {
+        hint: name === "" ? "Give a directory as the last argument" : `Give it with --build-context ${name}=PATH`,
+      },
+    );
   }
   const tree = createContextTree(source);
   return { tree, digests: await openFileDigests(tree, store.memo) };

@@ -35,7 +35,12 @@ export class StepError extends CodedError<ExecutorErrorCode> {
   constructor(
     code: ExecutorErrorCode,
     message: string,
-    options: { readonly hint?: string; readonly cause?: unknown; readonly place?: StepPlace; readonly exitCode?: number } = {},
+    options: {
+      readonly hint?: string;
+      readonly cause?: unknown;
+      readonly place?: StepPlace;
+      readonly exitCode?: number;
+    } = {},
   ) {
     super(code, message, options);
     this.place = options.place;

@@ -6,12 +6,30 @@ export type BuildEvent =
   | { readonly type: "step-started"; readonly step: Step; readonly time: number }
   /** `source`: where the record came from. */
   | { readonly type: "step-cached"; readonly step: Step; readonly time: number; readonly source: "local" | "remote" }
-  | { readonly type: "step-finished"; readonly step: Step; readonly time: number; readonly duration: number; readonly layer: Digest | undefined }
+  | {
+      readonly type: "step-finished";
+      readonly step: Step;
+      readonly time: number;
+      readonly duration: number;
+      readonly layer: Digest | undefined;
+    }
   | { readonly type: "step-failed"; readonly step: Step; readonly time: number; readonly error: unknown }
   /** Output of a RUN, as it came; not cut at lines. */
-  | { readonly type: "step-output"; readonly step: Step; readonly stream: "stdout" | "stderr"; readonly chunk: Uint8Array }
+  | {
+      readonly type: "step-output";
+      readonly step: Step;
+      readonly stream: "stdout" | "stderr";
+      readonly chunk: Uint8Array;
+    }
   /** Bytes moved; `total` undefined where it is not known. `name` is stable for one transfer. */
-  | { readonly type: "transfer"; readonly direction: "pull" | "push" | "download"; readonly name: string; readonly current: number; readonly total: number | undefined; readonly done: boolean }
+  | {
+      readonly type: "transfer";
+      readonly direction: "pull" | "push" | "download";
+      readonly name: string;
+      readonly current: number;
+      readonly total: number | undefined;
+      readonly done: boolean;
+    }
   /** A phase that is no step: resolving a base, loading the context, exporting. */
   | { readonly type: "phase"; readonly name: string; readonly state: "started" | "finished"; readonly time: number }
   | { readonly type: "warning"; readonly message: string };

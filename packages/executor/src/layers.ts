@@ -2,7 +2,15 @@ import { existsSync } from "node:fs";
 import { mkdir, rename, rm } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { LocalStore } from "@varve/cache";
-import { decodeLayerIndex, encodeLayerIndex, extractLayer, layerIndexMediaType, stackTrees, type FileTree, type LayerIndex } from "@varve/layer";
+import {
+  decodeLayerIndex,
+  encodeLayerIndex,
+  extractLayer,
+  layerIndexMediaType,
+  stackTrees,
+  type FileTree,
+  type LayerIndex,
+} from "@varve/layer";
 import { type Descriptor, type Digest, readContent } from "@varve/oci";
 import type { OnBuildEvent } from "./events.ts";
 import type { Rootfs, RootfsLayer } from "./rootfs.ts";
@@ -42,12 +50,18 @@ export function createLayers(options: LayersOptions): Layers {
       if (known !== undefined) return known;
       await extract(layer, options);
       const fresh = await readIndex(layer, options);
-      if (fresh === undefined) throw new Error(`Cannot index layer "${layer.layer.diffId}": its index vanished from the store`);
+      if (fresh === undefined)
+        throw new Error(`Cannot index layer "${layer.layer.diffId}": its index vanished from the store`);
       return fresh;
     });
   const stack = async (rootfs: Rootfs, paths: readonly string[]): Promise<FileTree> => {
     const all = await Promise.all(rootfs.layers.map(index));
-    return stackTrees(all.map((each, position) => ({ index: each, ...(paths[position] === undefined ? {} : { directory: paths[position] }) })));
+    return stackTrees(
+      all.map((each, position) => ({
+        index: each,
+        ...(paths[position] === undefined ? {} : { directory: paths[position] }),
+      })),
+    );
   };
   return {
     index,
@@ -74,7 +88,10 @@ export async function storeLayerIndex(index: LayerIndex, store: LocalStore): Pro
 }
 
 /** Makes the layer's blob part of the store, telling how far it is. */
-export async function fetchLayer(layer: RootfsLayer, { store, signal, onEvent }: Omit<LayersOptions, "snapshotter">): Promise<void> {
+export async function fetchLayer(
+  layer: RootfsLayer,
+  { store, signal, onEvent }: Omit<LayersOptions, "snapshotter">,
+): Promise<void> {
   const { descriptor } = layer.layer;
   store.use([descriptor.digest]);
   if (await store.content.exists(descriptor)) return;

@@ -54,16 +54,32 @@ function resolveFrom(step: Extract<Step, { kind: "from" }>, { options }: Session
   const time = Date.now();
   options.onEvent({ type: "step-started", step, time });
   const image = step.source.type === "image" ? step.source.image : undefined;
-  const layers = (image?.layers ?? []).map((layer) => ({ layer, id: layer.diffId, content: image!.content, index: undefined, createdAt: undefined }));
+  const layers = (image?.layers ?? []).map((layer) => ({
+    layer,
+    id: layer.diffId,
+    content: image!.content,
+    index: undefined,
+    createdAt: undefined,
+  }));
   options.onEvent({ type: "step-finished", step, time, duration: 0, layer: undefined });
   return createRootfs(layers);
 }
 
 function rootfsLayer({ layer, createdAt }: MadeLayer, { options }: Session): RootfsLayer {
-  return { layer: { descriptor: layer.descriptor, diffId: layer.diffId }, id: layer.contentDigest, content: options.cache.content, index: layer.index, createdAt };
+  return {
+    layer: { descriptor: layer.descriptor, diffId: layer.diffId },
+    id: layer.contentDigest,
+    content: options.cache.content,
+    index: layer.index,
+    createdAt,
+  };
 }
 
-async function makeLayer(step: LayerStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<MadeLayer> {
+async function makeLayer(
+  step: LayerStep,
+  session: Session,
+  resolve: (step: Step) => Promise<Rootfs>,
+): Promise<MadeLayer> {
   const work = createWork(step, session, resolve);
   try {
     session.options.signal.throwIfAborted();
@@ -144,7 +160,10 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
     const duration = Date.now() - started;
     const createdAt = new Date(started).toISOString();
     for (const key of keys) {
-      await options.cache.index.put({ ...key, layer, createdAt, duration, producer: options.producer }, { replace: step.noCache === true });
+      await options.cache.index.put(
+        { ...key, layer, createdAt, duration, producer: options.producer },
+        { replace: step.noCache === true },
+      );
     }
     options.onEvent({ type: "step-finished", step, time: Date.now(), duration, layer: layer.descriptor.digest });
     return { layer, createdAt };

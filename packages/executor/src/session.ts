@@ -9,7 +9,9 @@ import type { Semaphore } from "./semaphore.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
 /** Where a secret's bytes are. */
-export type SecretSource = { readonly type: "file"; readonly path: string } | { readonly type: "env"; readonly name: string };
+export type SecretSource =
+  | { readonly type: "file"; readonly path: string }
+  | { readonly type: "env"; readonly name: string };
 
 /** How layers are compressed. `force` compresses the base's layers again as well, at export. */
 export interface Compression {

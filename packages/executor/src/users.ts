@@ -31,13 +31,20 @@ const MAX_ID = 0xffff_fffe;
  * @throws StepError `USER_UNKNOWN` for a name that is not there.
  */
 export function lookupUser(spec: string, tree: FileTree): User {
-  const [userPart = "", groupPart] = splitOwner(spec);
+  const [userPart, groupPart] = splitOwner(spec);
   const account = findAccount(userPart === "" ? "0" : userPart, tree);
   const groups = readGroups(tree);
   const gid = groupPart === undefined || groupPart === "" ? account.gid : findGroup(groupPart, groups);
   const explicit = groupPart !== undefined && groupPart !== "";
-  const additional = explicit ? [] : groups.filter((group) => group.members.includes(account.name)).map((group) => group.gid);
-  return { uid: account.uid, gid, additionalGids: [...new Set(additional)].filter((id) => id !== gid), home: account.home };
+  const additional = explicit
+    ? []
+    : groups.filter((group) => group.members.includes(account.name)).map((group) => group.gid);
+  return {
+    uid: account.uid,
+    gid,
+    additionalGids: [...new Set(additional)].filter((id) => id !== gid),
+    home: account.home,
+  };
 }
 
 /** The two halves of `user:group`; the second undefined where there is no colon. */
@@ -66,7 +73,10 @@ export function findGroupId(name: string, tree: FileTree): number | undefined {
 function findAccount(word: string, tree: FileTree): Account {
   const accounts = readAccounts(tree);
   const id = parseId(word);
-  const found = id === undefined ? accounts.find((account) => account.name === word) : accounts.find((account) => account.uid === id);
+  const found =
+    id === undefined
+      ? accounts.find((account) => account.name === word)
+      : accounts.find((account) => account.uid === id);
   if (found !== undefined) return found;
   if (id !== undefined) return { name: "", uid: id, gid: 0, home: "/" };
   throw new StepError("USER_UNKNOWN", `Cannot run as user "${word}": /etc/passwd of the image has no such user`, {

@@ -1,14 +1,26 @@
-import { type Dockerfile, DockerfileError, expandWord, ExpansionError, type FromInstruction, type Instruction, nearest, parseTrigger, type Stage } from "@varve/dockerfile";
+import {
+  type Dockerfile,
+  DockerfileError,
+  expandWord,
+  ExpansionError,
+  type FromInstruction,
+  type Instruction,
+  nearest,
+  parseTrigger,
+  type Stage,
+} from "@varve/dockerfile";
 import { familiarReference, type Image, OciError, parsePlatform, parseReference, type Platform } from "@varve/oci";
 import { dispatch, type DispatchContext, dispatchTriggers, type RunDefaults } from "./dispatch.ts";
 import { GraphError } from "./errors.ts";
 import { platformArgs, PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
 import { addStep, EMPTY_CONFIG, initialScope, type StageState } from "./stage-state.ts";
-import type { BuildGraph, FileSet, FromStep, StageOutput, Step } from "./step.ts";
+import type { BuildGraph, FileSet, FromStep, StageOutput } from "./step.ts";
 import { sortSteps } from "./sort-steps.ts";
 
 /** What `--build-context NAME=…` gives: files by the name of a context, or an image by reference. */
-export type NamedContext = { readonly type: "context"; readonly name: string } | { readonly type: "image"; readonly reference: string };
+export type NamedContext =
+  | { readonly type: "context"; readonly name: string }
+  | { readonly type: "image"; readonly reference: string };
 
 export interface GraphOptions {
   /** Stage to build, by name; undefined: the last one. */
@@ -39,8 +51,13 @@ export async function buildGraph(dockerfile: Dockerfile, options: GraphOptions):
   const builder = new GraphBuilder(dockerfile, options, { targetIndex, onArgUsed: (name) => used.add(name) });
   const output = await builder.stage(targetIndex);
   warnOfUnused(options, used);
-  const labels = Object.keys(options.labels).length === 0 ? {} : { Labels: { ...output.config.Labels, ...options.labels } };
-  return { target: { ...output, config: { ...output.config, ...labels } }, steps: sortSteps(output.step), bases: builder.bases() };
+  const labels =
+    Object.keys(options.labels).length === 0 ? {} : { Labels: { ...output.config.Labels, ...options.labels } };
+  return {
+    target: { ...output, config: { ...output.config, ...labels } },
+    steps: sortSteps(output.step),
+    bases: builder.bases(),
+  };
 }
 
 function findTarget({ stages, file }: Dockerfile, target: string | undefined): number {
@@ -48,10 +65,17 @@ function findTarget({ stages, file }: Dockerfile, target: string | undefined): n
   const names = stages.map((stage) => stage.from.stageName?.toLowerCase());
   const index = names.lastIndexOf(target.toLowerCase());
   if (index >= 0) return index;
-  const near = nearest(target, names.filter((name) => name !== undefined));
-  throw new GraphError("TARGET_UNKNOWN", `Cannot build target "${target}": target stage "${target}" could not be found in ${file}`, {
-    hint: near === undefined ? "Name a stage with FROM … AS NAME" : `Did you mean "${near}"?`,
-  });
+  const near = nearest(
+    target,
+    names.filter((name) => name !== undefined),
+  );
+  throw new GraphError(
+    "TARGET_UNKNOWN",
+    `Cannot build target "${target}": target stage "${target}" could not be found in ${file}`,
+    {
+      hint: near === undefined ? "Name a stage with FROM … AS NAME" : `Did you mean "${near}"?`,
+    },
+  );
 }
 
 function warnOfUnused({ buildArgs, onWarning }: GraphOptions, used: ReadonlySet<string>): void {
@@ -87,12 +111,20 @@ class GraphBuilder {
   }
 
   bases(): BuildGraph["bases"] {
-    return [...this.#bases.values()].flatMap(({ source }) => (source.type === "image" ? [{ reference: source.reference, descriptor: source.image.descriptor }] : []));
+    return [...this.#bases.values()].flatMap(({ source }) =>
+      source.type === "image" ? [{ reference: source.reference, descriptor: source.image.descriptor }] : [],
+    );
   }
 
   #expandGlobals(): ReadonlyMap<string, string> {
     const { platform, buildPlatform, buildArgs, target } = this.#options;
-    const globals = new Map(platformArgs(platform, buildPlatform, target ?? this.#dockerfile.stages[this.#context.targetIndex]?.from.stageName ?? "default"));
+    const globals = new Map(
+      platformArgs(
+        platform,
+        buildPlatform,
+        target ?? this.#dockerfile.stages[this.#context.targetIndex]?.from.stageName ?? "default",
+      ),
+    );
     for (const name of globals.keys()) if (buildArgs.has(name)) globals.set(name, buildArgs.get(name) ?? "");
     for (const instruction of this.#dockerfile.globalArgs) {
       for (const { name, value } of instruction.args) {
@@ -110,7 +142,11 @@ class GraphBuilder {
       return expandWord(word, { lookup: (name) => scope.get(name), escape: this.#dockerfile.directives.escape });
     } catch (cause) {
       if (!(cause instanceof ExpansionError)) throw cause;
-      throw new DockerfileError("BAD_EXPANSION", `Cannot expand: failed to process ${JSON.stringify(word)}: ${cause.message}`, { location, cause });
+      throw new DockerfileError(
+        "BAD_EXPANSION",
+        `Cannot expand: failed to process ${JSON.stringify(word)}: ${cause.message}`,
+        { location, cause },
+      );
     }
   }
 
@@ -156,12 +192,16 @@ class GraphBuilder {
     const { from } = stage;
     const name = this.#expand(from.image, from, this.#globals);
     if (name === "") {
-      throw new GraphError("BASE_INVALID", `Cannot use base image: base name (${from.image}) should not be blank`, { location: from.location, hint: "Declare the ARG before the first FROM, with a default" });
+      throw new GraphError("BASE_INVALID", `Cannot use base image: base name (${from.image}) should not be blank`, {
+        location: from.location,
+        hint: "Declare the ARG before the first FROM, with a default",
+      });
     }
     const platform = this.#stagePlatform(from);
     const base = this.#findStage(name, index);
     const named = this.#namedContext(name);
-    if (named === undefined && base !== undefined) return this.#fromState(stage, { state: await this.#state(base), index, platform });
+    if (named === undefined && base !== undefined)
+      return this.#fromState(stage, { state: await this.#state(base), index, platform });
     if (named?.type === "context") return this.#fromContext(stage, { name: named.name, index, platform });
     if (named === undefined && name === "scratch") return this.#newState(stage, { step: scratchStep(platform), index });
     const step = await this.#imageStep(named === undefined ? name : named.reference, { platform, from });
@@ -175,7 +215,11 @@ class GraphBuilder {
       return parsePlatform(text);
     } catch (cause) {
       if (!(cause instanceof OciError)) throw cause;
-      throw new GraphError("BASE_INVALID", `Cannot use --platform "${text}": failed to parse platform; wanted os/architecture[/variant]`, { location: from.location, cause });
+      throw new GraphError(
+        "BASE_INVALID",
+        `Cannot use --platform "${text}": failed to parse platform; wanted os/architecture[/variant]`,
+        { location: from.location, cause },
+      );
     }
   }
 
@@ -192,7 +236,10 @@ class GraphBuilder {
     return namedContexts.get(name.toLowerCase()) ?? namedContexts.get(familiarName(name));
   }
 
-  #fromState(stage: Stage, { state, index }: { readonly state: StageState; readonly index: number; readonly platform: Platform }): StageState {
+  #fromState(
+    stage: Stage,
+    { state, index }: { readonly state: StageState; readonly index: number; readonly platform: Platform },
+  ): StageState {
     return {
       ...this.#labels(stage, index),
       step: state.step,
@@ -214,7 +261,9 @@ class GraphBuilder {
     const single = this.#dockerfile.stages.length === 1;
     const label = name ?? (single ? "" : `stage-${index}`);
     const count = stage.instructions.filter(({ kind }) => ["RUN", "COPY", "ADD", "WORKDIR"].includes(kind)).length;
-    const again = noCache === true || (noCache !== false && name !== undefined && noCache.some((each) => each.toLowerCase() === name));
+    const again =
+      noCache === true ||
+      (noCache !== false && name !== undefined && noCache.some((each) => each.toLowerCase() === name));
     return { label: label === "" ? "" : `${label} `, stepCount: count + 1, noCache: again };
   }
 
@@ -237,7 +286,10 @@ class GraphBuilder {
   }
 
   /** A directory as a base: its files on an empty file system. */
-  #fromContext(stage: Stage, { name, index, platform }: { readonly name: string; readonly index: number; readonly platform: Platform }): StageState {
+  #fromContext(
+    stage: Stage,
+    { name, index, platform }: { readonly name: string; readonly index: number; readonly platform: Platform },
+  ): StageState {
     const state = this.#newState(stage, { step: scratchStep(platform), index });
     const from: FileSet = { type: "context", name };
     addStep(state, {
@@ -261,7 +313,10 @@ class GraphBuilder {
     return state;
   }
 
-  #imageStep(reference: string, { platform, from }: { readonly platform: Platform; readonly from: Instruction }): Promise<FromStep> {
+  #imageStep(
+    reference: string,
+    { platform, from }: { readonly platform: Platform; readonly from: Instruction },
+  ): Promise<FromStep> {
     const key = JSON.stringify([reference, platform]);
     const known = this.#images.get(key);
     if (known !== undefined) return known;
@@ -270,7 +325,10 @@ class GraphBuilder {
     return made;
   }
 
-  async #resolveImage(reference: string, { platform, from }: { readonly platform: Platform; readonly from: Instruction }): Promise<FromStep> {
+  async #resolveImage(
+    reference: string,
+    { platform, from }: { readonly platform: Platform; readonly from: Instruction },
+  ): Promise<FromStep> {
     let image: Image;
     try {
       image = await this.#options.resolveImage(reference, platform);
@@ -279,22 +337,43 @@ class GraphBuilder {
     }
     const { os, architecture, variant } = image.config;
     const actual: Platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-    const step: FromStep = { kind: "from", name: `FROM ${reference}`, location: from.location, platform: actual, source: { type: "image", reference, image } };
+    const step: FromStep = {
+      kind: "from",
+      name: `FROM ${reference}`,
+      location: from.location,
+      platform: actual,
+      source: { type: "image", reference, image },
+    };
     this.#bases.set(reference, step);
     return step;
   }
 
   /** The file sets that instructions copy or mount from, by the name that they use. */
-  async #fileSets(instructions: readonly Instruction[], place: { readonly index: number; readonly platform: Platform }): Promise<ReadonlyMap<string, FileSet>> {
-    const names = new Map(instructions.flatMap((instruction) => sourceNames(instruction).map((name) => [name, instruction] as const)));
-    const sets = [...names].filter(([name]) => !name.includes("$")).map(async ([name, instruction]) => [name, await this.#fileSet(name, { ...place, instruction })] as const);
+  async #fileSets(
+    instructions: readonly Instruction[],
+    place: { readonly index: number; readonly platform: Platform },
+  ): Promise<ReadonlyMap<string, FileSet>> {
+    const names = new Map(
+      instructions.flatMap((instruction) => sourceNames(instruction).map((name) => [name, instruction] as const)),
+    );
+    const sets = [...names]
+      .filter(([name]) => !name.includes("$"))
+      .map(async ([name, instruction]) => [name, await this.#fileSet(name, { ...place, instruction })] as const);
     return new Map(await Promise.all(sets));
   }
 
-  async #fileSet(name: string, { index, platform, instruction }: { readonly index: number; readonly platform: Platform; readonly instruction: Instruction }): Promise<FileSet> {
+  async #fileSet(
+    name: string,
+    {
+      index,
+      platform,
+      instruction,
+    }: { readonly index: number; readonly platform: Platform; readonly instruction: Instruction },
+  ): Promise<FileSet> {
     const named = this.#namedContext(name);
     if (named?.type === "context") return { type: "context", name: named.name };
-    if (named !== undefined) return { type: "step", step: await this.#imageStep(named.reference, { platform, from: instruction }) };
+    if (named !== undefined)
+      return { type: "step", step: await this.#imageStep(named.reference, { platform, from: instruction }) };
     const stage = this.#findStage(name, index) ?? this.#stageByNumber(name, { index, instruction });
     if (stage !== undefined) return { type: "step", step: (await this.#state(stage)).step };
     this.#refuseLaterStage(name, { index, instruction });
@@ -302,21 +381,36 @@ class GraphBuilder {
     return { type: "step", step: await this.#imageStep(name, { platform, from: instruction }) };
   }
 
-  #stageByNumber(name: string, { index, instruction }: { readonly index: number; readonly instruction: Instruction }): number | undefined {
+  #stageByNumber(
+    name: string,
+    { index, instruction }: { readonly index: number; readonly instruction: Instruction },
+  ): number | undefined {
     if (!/^\d+$/.test(name)) return undefined;
     const number = Number(name);
     if (number < index) return number;
     const reason = number === index ? "it is the stage itself" : `there are ${index} stages before this one`;
-    throw new GraphError("STAGE_UNKNOWN", `Cannot copy from stage ${name}: invalid stage index ${name}: ${reason}`, { location: instruction.location, hint: "Stages count from 0; only earlier ones can be copied from" });
+    throw new GraphError("STAGE_UNKNOWN", `Cannot copy from stage ${name}: invalid stage index ${name}: ${reason}`, {
+      location: instruction.location,
+      hint: "Stages count from 0; only earlier ones can be copied from",
+    });
   }
 
-  #refuseLaterStage(name: string, { index, instruction }: { readonly index: number; readonly instruction: Instruction }): void {
-    const later = this.#dockerfile.stages.slice(index).some((stage) => stage.from.stageName?.toLowerCase() === name.toLowerCase());
+  #refuseLaterStage(
+    name: string,
+    { index, instruction }: { readonly index: number; readonly instruction: Instruction },
+  ): void {
+    const later = this.#dockerfile.stages
+      .slice(index)
+      .some((stage) => stage.from.stageName?.toLowerCase() === name.toLowerCase());
     if (!later) return;
-    throw new GraphError("STAGE_UNKNOWN", `Cannot copy from stage "${name}": it does not stand before this one: circular dependency detected on stage: ${name}`, {
-      location: instruction.location,
-      hint: "Move the stage up",
-    });
+    throw new GraphError(
+      "STAGE_UNKNOWN",
+      `Cannot copy from stage "${name}": it does not stand before this one: circular dependency detected on stage: ${name}`,
+      {
+        location: instruction.location,
+        hint: "Move the stage up",
+      },
+    );
   }
 }
 
@@ -336,15 +430,28 @@ function familiarName(name: string): string {
 function sourceNames(instruction: Instruction): readonly string[] {
   if (instruction.kind === "COPY") return instruction.from === undefined ? [] : [instruction.from];
   if (instruction.kind !== "RUN") return [];
-  return instruction.mounts.flatMap(({ options }) => options.flatMap(([name, value]) => (name === "from" && value !== undefined && value !== "" ? [value] : [])));
+  return instruction.mounts.flatMap(({ options }) =>
+    options.flatMap(([name, value]) => (name === "from" && value !== undefined && value !== "" ? [value] : [])),
+  );
 }
 
 /** The error with its place; a name that is close to a stage's was probably meant to be that stage. */
-function baseError(reference: string, { cause, from, stages }: { readonly cause: unknown; readonly from: Instruction; readonly stages: readonly Stage[] }): unknown {
+function baseError(
+  reference: string,
+  { cause, from, stages }: { readonly cause: unknown; readonly from: Instruction; readonly stages: readonly Stage[] },
+): unknown {
   if (!(cause instanceof OciError)) return withPlace(cause, from);
-  const what = cause.code === "REFERENCE_INVALID" ? `failed to parse stage name "${reference}": ${cause.message}` : cause.message;
-  const near = nearest(reference, stages.flatMap((stage) => (stage.from.stageName === undefined ? [] : [stage.from.stageName])));
-  return new GraphError("BASE_INVALID", `Cannot use image "${reference}": ${what}`, { location: from.location, cause, hint: near === undefined ? cause.hint : `Did you mean stage "${near}"?` });
+  const what =
+    cause.code === "REFERENCE_INVALID" ? `failed to parse stage name "${reference}": ${cause.message}` : cause.message;
+  const near = nearest(
+    reference,
+    stages.flatMap((stage) => (stage.from.stageName === undefined ? [] : [stage.from.stageName])),
+  );
+  return new GraphError("BASE_INVALID", `Cannot use image "${reference}": ${what}`, {
+    location: from.location,
+    cause,
+    hint: near === undefined ? cause.hint : `Did you mean stage "${near}"?`,
+  });
 }
 
 function withPlace(cause: unknown, { location }: Instruction): unknown {

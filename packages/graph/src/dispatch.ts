@@ -37,7 +37,9 @@ export interface DispatchContext {
 }
 
 /** What the command line says of all RUN steps. */
-export type RunDefaults = Pick<RunStep, "hostname" | "extraHosts" | "ulimits" | "shmSize"> & { readonly network: RunStep["network"] };
+export type RunDefaults = Pick<RunStep, "hostname" | "extraHosts" | "ulimits" | "shmSize"> & {
+  readonly network: RunStep["network"];
+};
 
 /** Lets one instruction change the stage. */
 export function dispatch(state: StageState, raw: Instruction, context: DispatchContext): void {
@@ -98,10 +100,17 @@ function configure(state: StageState, change: Partial<StageState["config"]>, tex
   addHistory(state, text, { layer: false });
 }
 
-function dispatchArgs(state: StageState, instruction: Extract<Instruction, { kind: "ARG" }>, context: DispatchContext): void {
+function dispatchArgs(
+  state: StageState,
+  instruction: Extract<Instruction, { kind: "ARG" }>,
+  context: DispatchContext,
+): void {
   const shown: string[] = [];
   for (const raw of instruction.args) {
-    const one = expandInstruction({ ...instruction, args: [raw] }, { lookup: (name) => state.scope.get(name), escape: context.escape });
+    const one = expandInstruction(
+      { ...instruction, args: [raw] },
+      { lookup: (name) => state.scope.get(name), escape: context.escape },
+    );
     const { name = "", value: fallback } = one.args[0] ?? {};
     const given = context.buildArgs.get(name);
     if (given !== undefined) context.onArgUsed(name);
@@ -158,7 +167,12 @@ function dispatchVolume(state: StageState, volumes: readonly string[]): void {
 
 function dispatchHealthcheck(state: StageState, instruction: HealthcheckInstruction): void {
   const { test, interval = 0, timeout = 0, startPeriod = 0, startInterval = 0, retries = 0 } = instruction;
-  const words = test.type === "NONE" ? ["NONE"] : test.command.form === "exec" ? ["CMD", ...test.command.args] : ["CMD-SHELL", test.command.script];
+  const words =
+    test.type === "NONE"
+      ? ["NONE"]
+      : test.command.form === "exec"
+        ? ["CMD", ...test.command.args]
+        : ["CMD-SHELL", test.command.script];
   const check: Healthcheck = {
     Test: words,
     ...(interval === 0 ? {} : { Interval: interval }),
@@ -176,7 +190,13 @@ function dispatchWorkdir(state: StageState, { path, location }: Extract<Instruct
   state.config = { ...state.config, WorkingDir: workdir };
   const layer = workdir !== "/";
   if (layer) {
-    addStep(state, { ...stepBase(state, `WORKDIR ${workdir}`, location), kind: "workdir", parent: state.step, path: joinPath("/", workdir), user: state.config.User ?? "" });
+    addStep(state, {
+      ...stepBase(state, `WORKDIR ${workdir}`, location),
+      kind: "workdir",
+      parent: state.step,
+      path: joinPath("/", workdir),
+      user: state.config.User ?? "",
+    });
   }
   addHistory(state, `WORKDIR ${workdir}`, { layer });
 }
@@ -184,10 +204,15 @@ function dispatchWorkdir(state: StageState, { path, location }: Extract<Instruct
 function dispatchRun(state: StageState, instruction: RunInstruction, context: DispatchContext): void {
   const { runDefaults } = context;
   const workdir = workdirOf(state);
-  const mountContext = { location: instruction.location, workdir, resolveFrom: (name: string) => context.resolveFrom(name, instruction) };
+  const mountContext = {
+    location: instruction.location,
+    workdir,
+    resolveFrom: (name: string) => context.resolveFrom(name, instruction),
+  };
   const { args, script } = runArgs(state, instruction.command);
-  const scope = new Map([...state.scope].filter(([name]) => state.args.get(name) === undefined || !STEERING_ARGS.includes(name)));
-  const proxies = PROXY_ARGS.flatMap((name) => (context.buildArgs.has(name) && !state.args.has(name) ? [`${name}=${context.buildArgs.get(name)}`] : []));
+  const scope = new Map(
+    [...state.scope].filter(([name]) => state.args.get(name) === undefined || !STEERING_ARGS.includes(name)),
+  );
   addStep(state, {
     ...stepBase(state, instruction.text, instruction.location),
     kind: "run",
@@ -195,12 +220,20 @@ function dispatchRun(state: StageState, instruction: RunInstruction, context: Di
     args,
     script,
     env: envOf(scope),
-    proxyEnv: proxies,
+    proxyEnv: proxyEnv(state, context.buildArgs),
     workdir: joinPath("/", workdir),
     user: state.config.User ?? "",
     mounts: instruction.mounts.map((flag) => parseRunMount(flag, mountContext)),
-    network: choose(instruction, "network", { value: instruction.network, allowed: ["default", "none", "host"], fallback: runDefaults.network }),
-    security: choose(instruction, "security", { value: instruction.security, allowed: ["sandbox", "insecure"], fallback: "sandbox" }),
+    network: choose(instruction, "network", {
+      value: instruction.network,
+      allowed: ["default", "none", "host"],
+      fallback: runDefaults.network,
+    }),
+    security: choose(instruction, "security", {
+      value: instruction.security,
+      allowed: ["sandbox", "insecure"],
+      fallback: "sandbox",
+    }),
     devices: instruction.devices,
     hostname: runDefaults.hostname,
     extraHosts: runDefaults.extraHosts,
@@ -210,11 +243,31 @@ function dispatchRun(state: StageState, instruction: RunInstruction, context: Di
   addHistory(state, `RUN ${[...shownArgs(state), ...args].join(" ")} # buildkit`, { layer: true });
 }
 
-function choose<T extends string>(instruction: Instruction, name: string, { value, allowed, fallback }: { readonly value: string | undefined; readonly allowed: readonly T[]; readonly fallback: T }): T {
+/** A proxy arg that was given is set in upper and lower case, whichever it was. */
+function proxyEnv(state: StageState, buildArgs: ReadonlyMap<string, string>): readonly string[] {
+  return PROXY_ARGS.flatMap((name) => {
+    const value = buildArgs.get(name) ?? buildArgs.get(name.toLowerCase()) ?? buildArgs.get(name.toUpperCase());
+    return value === undefined || state.args.has(name) ? [] : [`${name}=${value}`];
+  });
+}
+
+function choose<T extends string>(
+  instruction: Instruction,
+  name: string,
+  {
+    value,
+    allowed,
+    fallback,
+  }: { readonly value: string | undefined; readonly allowed: readonly T[]; readonly fallback: T },
+): T {
   if (value === undefined) return fallback;
   const found = allowed.find((each) => each === value);
   if (found !== undefined) return found;
-  throw new GraphError("OPTION_INVALID", `Cannot use --${name} "${value}": ${name} mode is not valid; wanted ${allowed.join(", ")}`, { location: instruction.location });
+  throw new GraphError(
+    "OPTION_INVALID",
+    `Cannot use --${name} "${value}": ${name} mode is not valid; wanted ${allowed.join(", ")}`,
+    { location: instruction.location },
+  );
 }
 
 /** Declared args with the values in force, as history shows them before a command. */
@@ -230,9 +283,11 @@ const SCRIPT_DIRECTORY = "/dev/pipes";
  * handed to the shell as they stand.
  */
 function runArgs(state: StageState, command: Command): Pick<RunStep, "args" | "script"> {
-  if (command.form === "exec" || command.heredocs.length === 0) return { args: commandArgs(state, command), script: undefined };
+  if (command.form === "exec" || command.heredocs.length === 0)
+    return { args: commandArgs(state, command), script: undefined };
   const [first] = command.heredocs;
-  const isWhole = first !== undefined && command.heredocs.length === 1 && /^\d*<<-?\s*(['"]?)[^\s'"<]+\1$/.test(command.script);
+  const isWhole =
+    first !== undefined && command.heredocs.length === 1 && /^\d*<<-?\s*(['"]?)[^\s'"<]+\1$/.test(command.script);
   const shell = (script: string): readonly string[] => commandArgs(state, { form: "shell", script, heredocs: [] });
   if (!isWhole) {
     const bodies = command.heredocs.map(({ content, name }) => `\n${content}${name}`).join("");
@@ -242,8 +297,15 @@ function runArgs(state: StageState, command: Command): Pick<RunStep, "args" | "s
   return { args: shell(`${SCRIPT_DIRECTORY}/${first.name}`), script: { name: first.name, content: first.content } };
 }
 
-function dispatchCopy(state: StageState, instruction: CopyInstruction | AddInstruction, context: DispatchContext): void {
-  const from = instruction.kind === "COPY" && instruction.from !== undefined ? context.resolveFrom(instruction.from, instruction) : ({ type: "context", name: "" } as const);
+function dispatchCopy(
+  state: StageState,
+  instruction: CopyInstruction | AddInstruction,
+  context: DispatchContext,
+): void {
+  const from =
+    instruction.kind === "COPY" && instruction.from !== undefined
+      ? context.resolveFrom(instruction.from, instruction)
+      : ({ type: "context", name: "" } as const);
   const add = instruction.kind === "ADD" ? instruction : undefined;
   const sources = instruction.sources.map((source) => copySource(source, { instruction, from }));
   checkChecksum(add, sources);
@@ -272,7 +334,9 @@ function copyHistory(instruction: CopyInstruction | AddInstruction): string {
     ...(instruction.chmod === undefined || instruction.chmod === "" ? [] : [`--chmod=${instruction.chmod}`]),
   ];
   const words = instruction.sources.flatMap((source) => (source.kind === "word" ? [source.word] : []));
-  const heredocs = instruction.sources.flatMap((source) => (source.kind === "heredoc" ? [`<<${source.heredoc.name}`] : []));
+  const heredocs = instruction.sources.flatMap((source) =>
+    source.kind === "heredoc" ? [`<<${source.heredoc.name}`] : [],
+  );
   return [instruction.kind, ...flags, ...words, ...heredocs, instruction.destination, "# buildkit"].join(" ");
 }
 
@@ -288,16 +352,23 @@ function copySource(source: CopySourceWord, { instruction, from }: SourceContext
   if (remote === undefined) return { type: "path", from, path: word };
   if (instruction.kind === "COPY") {
     const what = remote === "git" ? "a git ref" : "a URL";
-    throw new GraphError("COPY_UNSUPPORTED", `Cannot COPY "${word}": source can't be ${what} for COPY`, { location: instruction.location, hint: "Use ADD" });
+    throw new GraphError("COPY_UNSUPPORTED", `Cannot COPY "${word}": source can't be ${what} for COPY`, {
+      location: instruction.location,
+      hint: "Use ADD",
+    });
   }
-  return remote === "git" ? { type: "git", url: word, keepGitDir: instruction.keepGitDir ?? false } : { type: "http", url: word };
+  return remote === "git"
+    ? { type: "git", url: word, keepGitDir: instruction.keepGitDir ?? false }
+    : { type: "http", url: word };
 }
 
 function checkChecksum(add: AddInstruction | undefined, sources: readonly CopySource[]): void {
   if (add?.checksum === undefined) return;
   const [source, ...others] = sources;
-  const invalid = (reason: string): GraphError => new GraphError("COPY_UNSUPPORTED", `Cannot use --checksum: ${reason}`, { location: add.location });
+  const invalid = (reason: string): GraphError =>
+    new GraphError("COPY_UNSUPPORTED", `Cannot use --checksum: ${reason}`, { location: add.location });
   if (source === undefined || others.length > 0) throw invalid("checksum can't be specified for multiple sources");
   if (source.type !== "http" && source.type !== "git") throw invalid("checksum requires HTTP(S) or Git sources");
-  if (source.type === "http" && !/^sha256:[0-9a-f]{64}$/.test(add.checksum)) throw invalid(`invalid checksum digest format: "${add.checksum}"; wanted sha256: and 64 lower-case hex digits`);
+  if (source.type === "http" && !/^sha256:[0-9a-f]{64}$/.test(add.checksum))
+    throw invalid(`invalid checksum digest format: "${add.checksum}"; wanted sha256: and 64 lower-case hex digits`);
 }

@@ -15,8 +15,19 @@ export type GraphErrorCode =
 export class GraphError extends CodedError<GraphErrorCode> {
   readonly location: Location | undefined;
 
-  constructor(code: GraphErrorCode, message: string, options: { readonly location?: Location | undefined; readonly hint?: string | undefined; readonly cause?: unknown } = {}) {
-    super(code, message, { ...("cause" in options ? { cause: options.cause } : {}), ...(options.hint === undefined ? {} : { hint: options.hint }) });
+  constructor(
+    code: GraphErrorCode,
+    message: string,
+    options: {
+      readonly location?: Location | undefined;
+      readonly hint?: string | undefined;
+      readonly cause?: unknown;
+    } = {},
+  ) {
+    super(code, message, {
+      ...("cause" in options ? { cause: options.cause } : {}),
+      ...(options.hint === undefined ? {} : { hint: options.hint }),
+    });
     this.location = options.location;
   }
 }

@@ -1,7 +1,20 @@
 /** `text` as Go's `%q` writes it: what BuildKit's history lines hold. */
 export function quoteGo(text: string): string {
-  const escapes: Readonly<Record<string, string>> = { "\u0007": "\\a", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t", "\v": "\\v", '"': '\\"', "\\": "\\\\" };
-  const body = Array.from(text, (character) => escapes[character] ?? (isPrintable(character) ? character : escapeGo(character))).join("");
+  const escapes: Readonly<Record<string, string>> = {
+    "\u0007": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+    '"': '\\"',
+    "\\": "\\\\",
+  };
+  const body = Array.from(
+    text,
+    (character) => escapes[character] ?? (isPrintable(character) ? character : escapeGo(character)),
+  ).join("");
   return `"${body}"`;
 }
 

@@ -3,4 +3,15 @@ export { stepDefinition } from "./definition.ts";
 export { type RunDefaults } from "./dispatch.ts";
 export { GraphError, type GraphErrorCode } from "./errors.ts";
 export { fileSetsOf, stepInputs } from "./sort-steps.ts";
-export type { BuildGraph, CopySource, CopyStep, FileSet, FromStep, RunMount, RunStep, StageOutput, Step, WorkdirStep } from "./step.ts";
+export type {
+  BuildGraph,
+  CopySource,
+  CopyStep,
+  FileSet,
+  FromStep,
+  RunMount,
+  RunStep,
+  StageOutput,
+  Step,
+  WorkdirStep,
+} from "./step.ts";

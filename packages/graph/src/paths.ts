@@ -11,6 +11,7 @@ export function joinPath(base: string, path: string): string {
 /** A COPY's destination: absolute, with a slash at its end where the word says that it is a directory. */
 export function destinationPath(workdir: string, word: string): string {
   const path = joinPath(workdir, word);
-  const isDirectory = word === "." || word === "" || word.endsWith("/") || word.endsWith("/.") || word.endsWith("/..") || word === "..";
+  const isDirectory =
+    word === "." || word === "" || word.endsWith("/") || word.endsWith("/.") || word.endsWith("/..") || word === "..";
   return isDirectory && path !== "/" ? `${path}/` : path;
 }

@@ -18,7 +18,18 @@ export function platformArgs(target: Platform, build: Platform, stage: string): 
 }
 
 /** Dockerfile reference, "Predefined ARGs": given without being declared, and kept out of keys and history. */
-export const PROXY_ARGS: readonly string[] = ["HTTP_PROXY", "http_proxy", "HTTPS_PROXY", "https_proxy", "FTP_PROXY", "ftp_proxy", "NO_PROXY", "no_proxy", "ALL_PROXY", "all_proxy"];
+export const PROXY_ARGS: readonly string[] = [
+  "HTTP_PROXY",
+  "http_proxy",
+  "HTTPS_PROXY",
+  "https_proxy",
+  "FTP_PROXY",
+  "ftp_proxy",
+  "NO_PROXY",
+  "no_proxy",
+  "ALL_PROXY",
+  "all_proxy",
+];
 
 /** Build args that steer the build and are no variables of the Dockerfile. */
 export const STEERING_ARGS: readonly string[] = [

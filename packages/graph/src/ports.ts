@@ -23,5 +23,8 @@ export function parsePorts(word: string, location: Location): readonly string[] 
 }
 
 function invalid(reason: string, location: Location): GraphError {
-  return new GraphError("PORT_INVALID", `Cannot expose port: ${reason}`, { location, hint: "Write PORT, FIRST-LAST or PORT/udp" });
+  return new GraphError("PORT_INVALID", `Cannot expose port: ${reason}`, {
+    location,
+    hint: "Write PORT, FIRST-LAST or PORT/udp",
+  });
 }

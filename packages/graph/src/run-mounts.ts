@@ -6,7 +6,13 @@ import type { FileSet, RunMount } from "./step.ts";
 type MountType = RunMount["type"];
 
 const TYPES: readonly MountType[] = ["bind", "cache", "tmpfs", "secret", "ssh"];
-const ALIASES: Readonly<Record<string, string>> = { src: "source", dst: "target", destination: "target", ro: "readonly", rw: "readwrite" };
+const ALIASES: Readonly<Record<string, string>> = {
+  src: "source",
+  dst: "target",
+  destination: "target",
+  ro: "readonly",
+  rw: "readwrite",
+};
 const COMMON = ["type", "target"];
 const OPTIONS: Readonly<Record<MountType, readonly string[]>> = {
   bind: [...COMMON, "from", "source", "readonly", "readwrite"],
@@ -33,7 +39,13 @@ export function parseRunMount(flag: RunMountFlag, context: MountContext): RunMou
   const options = new MountOptions(flag, context.location);
   switch (options.type) {
     case "bind":
-      return { type: "bind", target: options.target(context), from: fromOf(options, context) ?? { type: "context", name: "" }, source: options.value("source") ?? "/", readonly: options.readonly(true) };
+      return {
+        type: "bind",
+        target: options.target(context),
+        from: fromOf(options, context) ?? { type: "context", name: "" },
+        source: options.value("source") ?? "/",
+        readonly: options.readonly(true),
+      };
     case "cache":
       return parseCache(options, context);
     case "tmpfs":
@@ -41,7 +53,13 @@ export function parseRunMount(flag: RunMountFlag, context: MountContext): RunMou
     case "secret":
       return parseSecret(options, context);
     case "ssh":
-      return { type: "ssh", id: options.value("id") ?? "default", target: options.optionalTarget(context), required: options.flag("required"), ...options.owner(0o600) };
+      return {
+        type: "ssh",
+        id: options.value("id") ?? "default",
+        target: options.optionalTarget(context),
+        required: options.flag("required"),
+        ...options.owner(0o600),
+      };
     default:
       return options.type satisfies never;
   }
@@ -69,7 +87,14 @@ function parseSecret(options: MountOptions, context: MountContext): RunMount {
   if (id === undefined || id === "") throw options.invalid("a secret needs an id or a target");
   const env = options.value("env");
   const fallback = env === undefined ? `/run/secrets/${id.slice(id.lastIndexOf("/") + 1)}` : undefined;
-  return { type: "secret", id, target: target ?? fallback, env, required: options.flag("required"), ...options.owner(0o400) };
+  return {
+    type: "secret",
+    id,
+    target: target ?? fallback,
+    env,
+    required: options.flag("required"),
+    ...options.owner(0o400),
+  };
 }
 
 function fromOf(options: MountOptions, context: MountContext): FileSet | undefined {
@@ -88,7 +113,8 @@ class MountOptions {
     this.#location = location;
     this.#values = new Map(options.map(([name, value]) => [ALIASES[name] ?? name, value]));
     const type = this.#values.get("type") ?? "bind";
-    if (!TYPES.includes(type as MountType)) throw this.invalid(`unsupported mount type "${type}"`, nearest(type, TYPES));
+    if (!TYPES.includes(type as MountType))
+      throw this.invalid(`unsupported mount type "${type}"`, nearest(type, TYPES));
     this.type = type as MountType;
     for (const name of this.#values.keys()) this.#check(name);
   }
@@ -97,7 +123,8 @@ class MountOptions {
     const known = OPTIONS[this.type];
     if (!known.includes(name)) throw this.invalid(`unexpected key '${name}' in '${this.#raw}'`, nearest(name, known));
     const isFlag = ["readonly", "readwrite", "required"].includes(name);
-    if (this.#values.get(name) === undefined && !isFlag) throw this.invalid(`invalid field '${name}' must be a key=value pair`);
+    if (this.#values.get(name) === undefined && !isFlag)
+      throw this.invalid(`invalid field '${name}' must be a key=value pair`);
     if (isFlag) this.flag(name);
   }
 
@@ -130,7 +157,11 @@ class MountOptions {
   }
 
   owner(mode: number): { readonly mode: number; readonly uid: number; readonly gid: number } {
-    return { mode: this.#number("mode", 8) ?? mode, uid: this.#number("uid", 10) ?? 0, gid: this.#number("gid", 10) ?? 0 };
+    return {
+      mode: this.#number("mode", 8) ?? mode,
+      uid: this.#number("uid", 10) ?? 0,
+      gid: this.#number("gid", 10) ?? 0,
+    };
   }
 
   size(): number | undefined {
@@ -149,6 +180,9 @@ class MountOptions {
   }
 
   invalid(reason: string, near?: string): GraphError {
-    return new GraphError("MOUNT_INVALID", `Cannot use --mount: ${reason}`, { location: this.#location, hint: near === undefined ? undefined : `Did you mean "${near}"?` });
+    return new GraphError("MOUNT_INVALID", `Cannot use --mount: ${reason}`, {
+      location: this.#location,
+      hint: near === undefined ? undefined : `Did you mean "${near}"?`,
+    });
   }
 }

@@ -10,7 +10,9 @@ export function stepInputs(step: Step): readonly Step[] {
 export function fileSetsOf(step: Step): readonly FileSet[] {
   if (step.kind === "copy") return step.sources.flatMap((source) => (source.type === "path" ? [source.from] : []));
   if (step.kind !== "run") return [];
-  return step.mounts.flatMap((mount) => ((mount.type === "bind" || mount.type === "cache") && mount.from !== undefined ? [mount.from] : []));
+  return step.mounts.flatMap((mount) =>
+    (mount.type === "bind" || mount.type === "cache") && mount.from !== undefined ? [mount.from] : [],
+  );
 }
 
 /** All steps that `target` needs, each once, inputs before what reads them. */
@@ -21,7 +23,13 @@ export function sortSteps(target: Step): readonly Step[] {
     const { step, ready } = next;
     if (sorted.has(step)) continue;
     if (ready) sorted.add(step);
-    else pending.push({ step, ready: true }, ...stepInputs(step).toReversed().map((input) => ({ step: input, ready: false })));
+    else
+      pending.push(
+        { step, ready: true },
+        ...stepInputs(step)
+          .toReversed()
+          .map((input) => ({ step: input, ready: false })),
+      );
   }
   return [...sorted];
 }

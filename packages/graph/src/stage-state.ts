@@ -27,7 +27,10 @@ export interface StageState {
 }
 
 /** What an image has that is made of nothing. */
-export const EMPTY_CONFIG: ContainerConfig = { Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"], WorkingDir: "/" };
+export const EMPTY_CONFIG: ContainerConfig = {
+  Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
+  WorkingDir: "/",
+};
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_SHELL = ["/bin/sh", "-c"];
 /** What BuildKit's frontend calls itself in history. */
@@ -63,7 +66,16 @@ export function addStep(state: StageState, step: Step): void {
 }
 
 /** What all steps of the stage have in common. */
-export function stepBase(state: StageState, text: string, location: Location): { readonly name: string; readonly location: Location; readonly platform: Platform; readonly noCache?: boolean } {
+export function stepBase(
+  state: StageState,
+  text: string,
+  location: Location,
+): { readonly name: string; readonly location: Location; readonly platform: Platform; readonly noCache?: boolean } {
   const position = `${state.label}${state.steps.length + 2}/${state.stepCount}`;
-  return { name: `[${position}] ${text}`, location, platform: state.platform, ...(state.noCache ? { noCache: true } : {}) };
+  return {
+    name: `[${position}] ${text}`,
+    location,
+    platform: state.platform,
+    ...(state.noCache ? { noCache: true } : {}),
+  };
 }

@@ -14,15 +14,25 @@ interface StepBase {
 /** An image's file system, or an empty one. */
 export interface FromStep extends StepBase {
   readonly kind: "from";
-  readonly source: { readonly type: "scratch" } | { readonly type: "image"; readonly reference: string; readonly image: Image };
+  readonly source:
+    | { readonly type: "scratch" }
+    | { readonly type: "image"; readonly reference: string; readonly image: Image };
 }
 
 /** A set of files that a step reads: a build context by name ("" is the main one), or the file system of a step. */
-export type FileSet = { readonly type: "context"; readonly name: string } | { readonly type: "step"; readonly step: Step };
+export type FileSet =
+  | { readonly type: "context"; readonly name: string }
+  | { readonly type: "step"; readonly step: Step };
 
 /** One `RUN --mount`, checked and expanded. `target` is absolute. */
 export type RunMount =
-  | { readonly type: "bind"; readonly target: string; readonly from: FileSet; readonly source: string; readonly readonly: boolean }
+  | {
+      readonly type: "bind";
+      readonly target: string;
+      readonly from: FileSet;
+      readonly source: string;
+      readonly readonly: boolean;
+    }
   | {
       readonly type: "cache";
       readonly target: string;

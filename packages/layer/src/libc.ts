@@ -95,7 +95,7 @@ function call(name: keyof typeof declarations, ...values: readonly unknown[]): u
   const { koffi, calls } = load();
   const result = calls.get(name)?.(...values);
   if (typeof result === "number" ? result >= 0 : result !== -1n) return result;
-  throw systemCallError(name, koffi.errno(), String(values.find((value) => typeof value === "string") ?? ""));
+  throw systemCallError(name, koffi.errno(), values.find((value) => typeof value === "string") ?? "");
 }
 
 /** The libc that node itself runs on. Loaded at the first call only: it takes 13 ms. */

@@ -254,7 +254,7 @@ describe("extractLayer() stays inside its directory", () => {
       ],
       "LINK_LOOP",
     ],
-    ["a name of 300 bytes", [[("n".repeat(90)), {}]], "ENTRY_UNSUPPORTED"],
+    ["a name of 300 bytes", [["n".repeat(90), {}]], "ENTRY_UNSUPPORTED"],
     ["a whiteout of nothing", [["d/.wh.", {}]], "ARCHIVE_CORRUPT"],
     ["a whiteout of ..", [["d/.wh...", {}]], "ARCHIVE_CORRUPT"],
   ])("refuses %s", async (what, members, code) => {

@@ -28,8 +28,7 @@ function applyAll(layers: readonly (readonly Entry[])[]): Map<string, Entry> {
 }
 
 function removeBeneath(tree: Map<string, Entry>, path: string, itself: boolean): void {
-  for (const known of [...tree.keys()])
-    if (known.startsWith(`${path}/`) || (itself && known === path)) tree.delete(known);
+  for (const known of tree.keys()) if (known.startsWith(`${path}/`) || (itself && known === path)) tree.delete(known);
 }
 
 function put(tree: Map<string, Entry>, of: Entry): void {

@@ -26,7 +26,11 @@ export interface CopyOptions extends TransferOptions {
  * Copies what `descriptor` leads to (an index, a manifest, or a blob) from `source` to `target`: blobs before the
  * manifests that name them, each once, and nothing that is there already.
  */
-export async function copyImage(source: ContentSource, target: ContentStore | Target, { descriptor, ...options }: CopyOptions & { readonly descriptor: Descriptor }): Promise<void> {
+export async function copyImage(
+  source: ContentSource,
+  target: ContentStore | Target,
+  { descriptor, ...options }: CopyOptions & { readonly descriptor: Descriptor },
+): Promise<void> {
   const copier: Copier = { source, target, options, copied: new Map(), waiting: [], free: options.concurrency ?? 4 };
   await copyNode(descriptor, copier);
   if (options.tag !== undefined && "tag" in target) await target.tag(descriptor, options.tag, options);
@@ -56,7 +60,8 @@ async function copyFresh(descriptor: Descriptor, copier: Copier): Promise<void> 
 }
 
 async function childrenOf(descriptor: Descriptor, { source, options }: Copier): Promise<readonly Descriptor[]> {
-  if (isIndexMediaType(descriptor.mediaType)) return parseIndex(await readContent(source, descriptor, options)).manifests;
+  if (isIndexMediaType(descriptor.mediaType))
+    return parseIndex(await readContent(source, descriptor, options)).manifests;
   if (!isManifestMediaType(descriptor.mediaType)) return [];
   const manifest = parseManifest(await readContent(source, descriptor, options));
   return [...manifest.layers, manifest.config];
@@ -70,7 +75,10 @@ async function copyBlob(descriptor: Descriptor, { source, target, options }: Cop
   await target.push(descriptor, told(source.fetch(descriptor, options), { descriptor, options }), options);
 }
 
-async function* told(content: AsyncIterable<Uint8Array>, { descriptor, options }: { readonly descriptor: Descriptor; readonly options: CopyOptions }): AsyncGenerator<Uint8Array> {
+async function* told(
+  content: AsyncIterable<Uint8Array>,
+  { descriptor, options }: { readonly descriptor: Descriptor; readonly options: CopyOptions },
+): AsyncGenerator<Uint8Array> {
   let current = 0;
   for await (const chunk of content) {
     yield chunk;

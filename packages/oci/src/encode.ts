@@ -18,14 +18,25 @@ export function encodeJson(value: unknown, mediaType: string): Encoded {
 /** An image manifest as bytes: the same manifest gives the same bytes, however the object was put together. */
 export function encodeManifest(manifest: Manifest): Encoded {
   const { schemaVersion, mediaType, artifactType, config, layers, subject, annotations } = manifest;
-  const ordered = { schemaVersion, mediaType, artifactType, config: orderDescriptor(config), layers: layers.map(orderDescriptor), subject: subject && orderDescriptor(subject), annotations };
+  const ordered = {
+    schemaVersion,
+    mediaType,
+    artifactType,
+    config: orderDescriptor(config),
+    layers: layers.map(orderDescriptor),
+    subject: subject && orderDescriptor(subject),
+    annotations,
+  };
   return encodeJson(ordered, mediaType ?? MEDIA_TYPES.manifest);
 }
 
 /** An image index as bytes. */
 export function encodeIndex(index: ImageIndex): Encoded {
   const { schemaVersion, mediaType, artifactType, manifests, annotations } = index;
-  return encodeJson({ schemaVersion, mediaType, artifactType, manifests: manifests.map(orderDescriptor), annotations }, mediaType ?? MEDIA_TYPES.index);
+  return encodeJson(
+    { schemaVersion, mediaType, artifactType, manifests: manifests.map(orderDescriptor), annotations },
+    mediaType ?? MEDIA_TYPES.index,
+  );
 }
 
 /** An image config as bytes. */

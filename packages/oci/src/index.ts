@@ -1,4 +1,11 @@
-export { type BlobWriter, type ContentSource, type ContentStore, type IngestStore, type Target, type TransferOptions } from "./content.ts";
+export {
+  type BlobWriter,
+  type ContentSource,
+  type ContentStore,
+  type IngestStore,
+  type Target,
+  type TransferOptions,
+} from "./content.ts";
 export { copyImage, type CopyOptions, type Mounter } from "./copy-image.ts";
 export { type Descriptor } from "./descriptor.ts";
 export { createDigester, type Digest, type Digester, digestOf, hexOf, isDigest, parseDigest } from "./digest.ts";
@@ -27,7 +34,14 @@ export {
 } from "./media-types.ts";
 export { blobUnknown, createMemoryStore } from "./memory-store.ts";
 export { parseImageConfig, parseIndex, parseManifest } from "./parse-json.ts";
-export { formatPlatform, hostPlatform, matchPlatform, normalizePlatform, parsePlatform, type Platform } from "./platform.ts";
+export {
+  formatPlatform,
+  hostPlatform,
+  matchPlatform,
+  normalizePlatform,
+  parsePlatform,
+  type Platform,
+} from "./platform.ts";
 export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 export { resolveImage } from "./resolve-image.ts";
 export { readContent, verifyContent } from "./verify-content.ts";

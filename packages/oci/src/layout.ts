@@ -43,10 +43,15 @@ export interface LayoutOptions {
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   const text = await readFile(join(path, "oci-layout"), "utf8").catch((cause: unknown) => {
-    throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${path}": there is no file "oci-layout" in it`, { cause });
+    throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${path}": there is no file "oci-layout" in it`, {
+      cause,
+    });
   });
   if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
-    throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${path}": its version is not 1; found ${text.trim().slice(0, 80)}`);
+    throw new OciError(
+      "LAYOUT_INVALID",
+      `Cannot open OCI layout "${path}": its version is not 1; found ${text.trim().slice(0, 80)}`,
+    );
   }
   return new DirectoryLayout(path, options);
 }
@@ -79,7 +84,11 @@ class DirectoryLayout implements Layout {
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
     const content = verifyContent(descriptor, readBlob(this.blobPath(descriptor.digest), descriptor));
-    return Readable.from(content, { objectMode: false, highWaterMark: 1024 * 1024, ...(options.signal && { signal: options.signal }) });
+    return Readable.from(content, {
+      objectMode: false,
+      highWaterMark: 1024 * 1024,
+      ...(options.signal && { signal: options.signal }),
+    });
   }
 
   async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: TransferOptions = {}): Promise<void> {
@@ -108,13 +117,18 @@ class DirectoryLayout implements Layout {
 
   async resolve(tag: string): Promise<Descriptor | undefined> {
     const manifests = await this.list();
-    const found = manifests.find((each) => each.annotations?.[REF_NAME] === tag || each.annotations?.[CONTAINERD_NAME] === tag);
+    const found = manifests.find(
+      (each) => each.annotations?.[REF_NAME] === tag || each.annotations?.[CONTAINERD_NAME] === tag,
+    );
     return found === undefined ? undefined : withoutName(found);
   }
 
   async tag(descriptor: Descriptor, tag: string): Promise<void> {
     if (!(await this.exists(descriptor))) throw blobUnknown(descriptor);
-    await this.#changeIndex((manifests) => [...manifests.filter((each) => !isNamed(each, tag)), named(descriptor, tag)]);
+    await this.#changeIndex((manifests) => [
+      ...manifests.filter((each) => !isNamed(each, tag)),
+      named(descriptor, tag),
+    ]);
   }
 
   async untag(tag: string): Promise<boolean> {
@@ -136,7 +150,9 @@ class DirectoryLayout implements Layout {
     try {
       return parseIndex(bytes);
     } catch (cause) {
-      throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${this.path}": its index.json is damaged`, { cause });
+      throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${this.path}": its index.json is damaged`, {
+        cause,
+      });
     }
   }
 
@@ -144,7 +160,10 @@ class DirectoryLayout implements Layout {
     const lock = this.#options.lock ?? ((task) => task());
     const run = async (): Promise<void> => {
       const index = await this.#readIndex();
-      await replaceFile(join(this.path, "index.json"), JSON.stringify({ ...index, manifests: change(index.manifests) }));
+      await replaceFile(
+        join(this.path, "index.json"),
+        JSON.stringify({ ...index, manifests: change(index.manifests) }),
+      );
     };
     const previous = this.#last;
     const current = previous.then(() => lock(run));
@@ -186,7 +205,7 @@ async function openFileWriter(temporary: string, place: (digest: Digest) => stri
     async write(chunk) {
       digester.update(chunk);
       size += chunk.length;
-      for (let offset = 0; offset < chunk.length; ) offset += (await file.write(chunk, offset)).bytesWritten;
+      for (let offset = 0; offset < chunk.length;) offset += (await file.write(chunk, offset)).bytesWritten;
     },
     async commit() {
       await file.sync();

@@ -48,7 +48,12 @@ export function isManifestMediaType(mediaType: string): boolean {
 /** True for a layer of an image, compressed or not. */
 export function isLayerMediaType(mediaType: string): boolean {
   const type = toOciMediaType(mediaType);
-  return mediaType === FOREIGN_LAYER || type === MEDIA_TYPES.layer || type === MEDIA_TYPES.layerGzip || type === MEDIA_TYPES.layerZstd;
+  return (
+    mediaType === FOREIGN_LAYER ||
+    type === MEDIA_TYPES.layer ||
+    type === MEDIA_TYPES.layerGzip ||
+    type === MEDIA_TYPES.layerZstd
+  );
 }
 
 /** How a layer of this media type is compressed. */

@@ -11,7 +11,11 @@ export function createMemoryStore(): IngestStore & Target {
   const tags = new Map<string, Descriptor>();
   return {
     exists: async (descriptor) => blobs.get(descriptor.digest)?.length === descriptor.size,
-    fetch: (descriptor, options) => Readable.from(verifyContent(descriptor, read(blobs, descriptor)), { objectMode: false, ...(options?.signal && { signal: options.signal }) }),
+    fetch: (descriptor, options) =>
+      Readable.from(verifyContent(descriptor, read(blobs, descriptor)), {
+        objectMode: false,
+        ...(options?.signal && { signal: options.signal }),
+      }),
     async push(expected, content) {
       const chunks: Uint8Array[] = [];
       for await (const chunk of verifyContent(expected, content)) chunks.push(Uint8Array.from(chunk));

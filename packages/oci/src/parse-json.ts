@@ -15,7 +15,11 @@ export function parseManifest(bytes: Uint8Array): Manifest {
   const layers = value["layers"] ?? [];
   if (!Array.isArray(layers)) throw invalid("manifest", "layers", "an array");
   const config = parseDescriptor(value["config"], "manifest", "config");
-  return { ...(value as unknown as Manifest), config, layers: layers.map((layer, position) => parseDescriptor(layer, "manifest", `layers[${position}]`)) };
+  return {
+    ...(value as unknown as Manifest),
+    config,
+    layers: layers.map((layer, position) => parseDescriptor(layer, "manifest", `layers[${position}]`)),
+  };
 }
 
 /**
@@ -27,7 +31,10 @@ export function parseIndex(bytes: Uint8Array): ImageIndex {
   checkVersion(value, "index");
   const manifests = value["manifests"] ?? [];
   if (!Array.isArray(manifests)) throw invalid("index", "manifests", "an array");
-  return { ...(value as unknown as ImageIndex), manifests: manifests.map((each, position) => parseDescriptor(each, "index", `manifests[${position}]`)) };
+  return {
+    ...(value as unknown as ImageIndex),
+    manifests: manifests.map((each, position) => parseDescriptor(each, "index", `manifests[${position}]`)),
+  };
 }
 
 /**
@@ -40,9 +47,11 @@ export function parseImageConfig(bytes: Uint8Array): ImageConfig {
   const diffIds = rootfs?.["diff_ids"] ?? [];
   if (!Array.isArray(diffIds)) throw invalid("image config", "rootfs.diff_ids", "an array");
   for (const [position, diffId] of diffIds.entries()) {
-    if (typeof diffId !== "string" || !isDigest(diffId)) throw invalid("image config", `rootfs.diff_ids[${position}]`, "a sha256 digest");
+    if (typeof diffId !== "string" || !isDigest(diffId))
+      throw invalid("image config", `rootfs.diff_ids[${position}]`, "a sha256 digest");
   }
-  for (const member of ["os", "architecture"]) if (typeof value[member] !== "string") throw invalid("image config", member, "a string");
+  for (const member of ["os", "architecture"])
+    if (typeof value[member] !== "string") throw invalid("image config", member, "a string");
   return { ...(value as unknown as ImageConfig), rootfs: { type: "layers", diff_ids: diffIds } };
 }
 

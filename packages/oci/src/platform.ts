@@ -35,7 +35,8 @@ export function parsePlatform(text: string): Platform {
   const parts = text.split("/");
   if (parts.length > 3 || parts.some((part) => !WORD.test(part))) throw invalid(text);
   const [first = "", second, variant] = parts;
-  if (second !== undefined) return normalizePlatform({ os: first, architecture: second, ...(variant === undefined ? {} : { variant }) });
+  if (second !== undefined)
+    return normalizePlatform({ os: first, architecture: second, ...(variant === undefined ? {} : { variant }) });
   if (isOperatingSystem(first)) return { ...hostPlatform(), os: first.toLowerCase() };
   if (isArchitecture(first)) return normalizePlatform({ os: "linux", architecture: first });
   throw invalid(text);
@@ -48,11 +49,28 @@ function invalid(text: string): OciError {
 }
 
 function isOperatingSystem(word: string): boolean {
-  return ["linux", "windows", "darwin", "freebsd", "openbsd", "netbsd", "solaris", "plan9", "macos"].includes(word.toLowerCase());
+  return ["linux", "windows", "darwin", "freebsd", "openbsd", "netbsd", "solaris", "plan9", "macos"].includes(
+    word.toLowerCase(),
+  );
 }
 
 function isArchitecture(word: string): boolean {
-  const known = ["amd64", "386", "arm", "arm64", "loong64", "mips", "mips64", "mips64le", "mipsle", "ppc64", "ppc64le", "riscv64", "s390x", "wasm"];
+  const known = [
+    "amd64",
+    "386",
+    "arm",
+    "arm64",
+    "loong64",
+    "mips",
+    "mips64",
+    "mips64le",
+    "mipsle",
+    "ppc64",
+    "ppc64le",
+    "riscv64",
+    "s390x",
+    "wasm",
+  ];
   return known.includes(word.toLowerCase()) || word.toLowerCase() in ALIASES;
 }
 
@@ -89,7 +107,10 @@ export function hostPlatform(): Platform {
  * The best of `available` for `wanted`: the same one, else the highest older variant; undefined where none runs.
  * Attestations (`unknown/unknown`) never match.
  */
-export function matchPlatform<T extends { readonly platform?: Platform }>(wanted: Platform, available: readonly T[]): T | undefined {
+export function matchPlatform<T extends { readonly platform?: Platform }>(
+  wanted: Platform,
+  available: readonly T[],
+): T | undefined {
   const target = normalizePlatform(wanted);
   const candidates = available.flatMap((each) => {
     const rank = each.platform === undefined ? undefined : rankPlatform(target, normalizePlatform(each.platform));

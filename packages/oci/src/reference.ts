@@ -15,7 +15,8 @@ const OFFICIAL = "library/";
 const COMPONENT = "[a-z0-9]+(?:(?:[._]|__|-+)[a-z0-9]+)*";
 const REPOSITORY = new RegExp(`^${COMPONENT}(?:/${COMPONENT})*$`);
 const TAG = /^[A-Za-z0-9_][A-Za-z0-9._-]{0,127}$/;
-const HOST = /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/;
+const HOST =
+  /^(?:[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?(?:\.[A-Za-z0-9](?:[A-Za-z0-9-]*[A-Za-z0-9])?)*|\[[0-9A-Fa-f:]+\])(?::\d{1,5})?$/;
 const MAX_NAME = 255;
 
 /**
@@ -47,7 +48,8 @@ function splitName(name: string, text: string): { readonly registry: string; rea
   if (!HOST.test(registry)) throw invalid(text, `"${registry}" is not a registry's host`);
   if (path === "") throw invalid(text, "it names no repository");
   if (!REPOSITORY.test(path)) throw invalid(text, describeRepository(path));
-  if (registry.length + 1 + repository.length > MAX_NAME) throw invalid(text, `a name has at most ${MAX_NAME} characters`);
+  if (registry.length + 1 + repository.length > MAX_NAME)
+    throw invalid(text, `a name has at most ${MAX_NAME} characters`);
   return { registry, repository };
 }
 
@@ -57,9 +59,13 @@ function describeRepository(path: string): string {
 }
 
 function invalid(text: string, reason: string): OciError {
-  return new OciError("REFERENCE_INVALID", `Cannot use image reference "${text}": invalid reference format: ${reason}`, {
-    hint: "Write [registry/]repository[:tag][@sha256:digest]",
-  });
+  return new OciError(
+    "REFERENCE_INVALID",
+    `Cannot use image reference "${text}": invalid reference format: ${reason}`,
+    {
+      hint: "Write [registry/]repository[:tag][@sha256:digest]",
+    },
+  );
 }
 
 /** The whole name: registry, repository, tag, digest. */
@@ -70,7 +76,9 @@ export function formatReference({ registry, repository, tag, digest }: Reference
 /** The name as people write it: without Docker Hub's own parts. */
 export function familiarReference(reference: Reference): string {
   const full = formatReference(reference);
-  return full.startsWith(`${DEFAULT_REGISTRY}/${OFFICIAL}`) ? full.slice(DEFAULT_REGISTRY.length + 1 + OFFICIAL.length) : full.replace(`${DEFAULT_REGISTRY}/`, "");
+  return full.startsWith(`${DEFAULT_REGISTRY}/${OFFICIAL}`)
+    ? full.slice(DEFAULT_REGISTRY.length + 1 + OFFICIAL.length)
+    : full.replace(`${DEFAULT_REGISTRY}/`, "");
 }
 
 /** `reference`, with tag `latest` where it has neither tag nor digest. */

@@ -13,13 +13,20 @@ const MAX_DEPTH = 8;
  * Follows `descriptor` (a manifest, or an index that leads to one for `platform`) to an image. No layer is fetched.
  * @throws OciError `PLATFORM_UNAVAILABLE` naming those that are there; `MANIFEST_INVALID`; `MEDIA_TYPE_UNSUPPORTED`.
  */
-export async function resolveImage(content: ContentSource, descriptor: Descriptor, options: TransferOptions & { readonly platform: Platform }): Promise<Image> {
+export async function resolveImage(
+  content: ContentSource,
+  descriptor: Descriptor,
+  options: TransferOptions & { readonly platform: Platform },
+): Promise<Image> {
   const found = await findManifest(content, descriptor, { ...options, depth: 0 });
   const manifest = parseManifest(await readContent(content, found, options));
   const config = parseImageConfig(await readContent(content, manifest.config, { ...options, limit: 64 * 1024 * 1024 }));
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
-    throw new OciError("MANIFEST_INVALID", `Cannot use image "${found.digest}": its manifest has ${manifest.layers.length} layers; its config has ${diffIds.length}`);
+    throw new OciError(
+      "MANIFEST_INVALID",
+      `Cannot use image "${found.digest}": its manifest has ${manifest.layers.length} layers; its config has ${diffIds.length}`,
+    );
   }
   const layers = manifest.layers.map((layer, position) => ({ descriptor: layer, diffId: diffIds[position]! }));
   return { descriptor: found, manifest, config, layers, content };
@@ -30,15 +37,24 @@ type Search = TransferOptions & { readonly platform: Platform; readonly depth: n
 async function findManifest(content: ContentSource, descriptor: Descriptor, search: Search): Promise<Descriptor> {
   if (isManifestMediaType(descriptor.mediaType)) return descriptor;
   if (!isIndexMediaType(descriptor.mediaType) || search.depth > MAX_DEPTH) {
-    throw new OciError("MEDIA_TYPE_UNSUPPORTED", `Cannot use "${descriptor.digest}" as an image: its media type is "${descriptor.mediaType}"`);
+    throw new OciError(
+      "MEDIA_TYPE_UNSUPPORTED",
+      `Cannot use "${descriptor.digest}" as an image: its media type is "${descriptor.mediaType}"`,
+    );
   }
   const { manifests } = parseIndex(await readContent(content, descriptor, search));
   const matched = matchPlatform(search.platform, manifests) ?? onlyUnmarked(manifests);
   if (matched !== undefined) return findManifest(content, matched, { ...search, depth: search.depth + 1 });
-  const present = manifests.flatMap(({ platform }) => (platform === undefined || platform.os === "unknown" ? [] : [formatPlatform(platform)]));
-  throw new OciError("PLATFORM_UNAVAILABLE", `Cannot use image "${descriptor.digest}" for ${formatPlatform(search.platform)}: no match for platform in manifest; it has ${present.join(", ") || "none"}`, {
-    hint: "Build for one of these with --platform, or use another image",
-  });
+  const present = manifests.flatMap(({ platform }) =>
+    platform === undefined || platform.os === "unknown" ? [] : [formatPlatform(platform)],
+  );
+  throw new OciError(
+    "PLATFORM_UNAVAILABLE",
+    `Cannot use image "${descriptor.digest}" for ${formatPlatform(search.platform)}: no match for platform in manifest; it has ${present.join(", ") || "none"}`,
+    {
+      hint: "Build for one of these with --platform, or use another image",
+    },
+  );
 }
 
 /** An index that names one manifest without a platform means that one, whatever it is for. */

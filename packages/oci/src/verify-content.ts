@@ -7,7 +7,10 @@ import { OciError } from "./errors.ts";
  * `content` as it comes, ended with an error where it is not what `descriptor` says: the consumer sees no normal end.
  * @throws OciError `SIZE_INVALID` as soon as there is too much, or at the end; `DIGEST_MISMATCH` at the end.
  */
-export async function* verifyContent(descriptor: Descriptor, content: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+export async function* verifyContent(
+  descriptor: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
   const digester = createDigester();
   let size = 0;
   for await (const chunk of content) {
@@ -19,14 +22,21 @@ export async function* verifyContent(descriptor: Descriptor, content: AsyncItera
   if (size !== descriptor.size) throw sizeInvalid(descriptor, String(size));
   const digest = digester.digest();
   if (digest !== descriptor.digest) {
-    throw new OciError("DIGEST_MISMATCH", `Cannot use content "${descriptor.digest}": its bytes have the digest ${digest}`, {
-      hint: "The content was altered or damaged where it is kept: remove it there, then try again",
-    });
+    throw new OciError(
+      "DIGEST_MISMATCH",
+      `Cannot use content "${descriptor.digest}": its bytes have the digest ${digest}`,
+      {
+        hint: "The content was altered or damaged where it is kept: remove it there, then try again",
+      },
+    );
   }
 }
 
 function sizeInvalid(descriptor: Descriptor, size: string): OciError {
-  return new OciError("SIZE_INVALID", `Cannot use content "${descriptor.digest}": it has ${size} bytes; wanted ${descriptor.size}`);
+  return new OciError(
+    "SIZE_INVALID",
+    `Cannot use content "${descriptor.digest}": it has ${size} bytes; wanted ${descriptor.size}`,
+  );
 }
 
 /** 4 MiB: what registries accept as a manifest. */
@@ -36,10 +46,17 @@ const DEFAULT_LIMIT = 4 * 1024 * 1024;
  * Content as one buffer, for metadata. `limit` in bytes, 4 MiB where it is left out.
  * @throws OciError `SIZE_INVALID` where the descriptor is larger than the limit, and all that `fetch` throws.
  */
-export async function readContent(source: ContentSource, descriptor: Descriptor, options: TransferOptions & { readonly limit?: number } = {}): Promise<Buffer> {
+export async function readContent(
+  source: ContentSource,
+  descriptor: Descriptor,
+  options: TransferOptions & { readonly limit?: number } = {},
+): Promise<Buffer> {
   const limit = options.limit ?? DEFAULT_LIMIT;
   if (descriptor.size > limit) {
-    throw new OciError("SIZE_INVALID", `Cannot read content "${descriptor.digest}": it has ${descriptor.size} bytes; at most ${limit} are read`);
+    throw new OciError(
+      "SIZE_INVALID",
+      `Cannot read content "${descriptor.digest}": it has ${descriptor.size} bytes; at most ${limit} are read`,
+    );
   }
   const chunks: Uint8Array[] = [];
   for await (const chunk of source.fetch(descriptor, options)) chunks.push(chunk as Uint8Array);

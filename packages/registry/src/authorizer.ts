@@ -25,12 +25,20 @@ const DEFAULT_LIFETIME = 60;
 const CLIENT = "varve";
 
 /** An authorizer for `repository` of `registry`, with the credentials of this machine's user. */
-export function createAuthorizer(registry: string, repository: string, request: (url: string, init: RequestInit) => Promise<Response>): Authorizer {
+export function createAuthorizer(
+  registry: string,
+  repository: string,
+  request: (url: string, init: RequestInit) => Promise<Response>,
+): Authorizer {
   const tokens = new Map<string, Token>();
   const running = new Map<string, Promise<Token>>();
   let basic: string | undefined;
   const keyOf = (scopes: readonly string[]): string => scopes.toSorted().join(" ");
-  const fetchOnce = (challenge: Challenge, scopes: readonly string[], credentials: Credentials | undefined): Promise<Token> => {
+  const fetchOnce = (
+    challenge: Challenge,
+    scopes: readonly string[],
+    credentials: Credentials | undefined,
+  ): Promise<Token> => {
     const key = keyOf(scopes);
     const known = running.get(key);
     if (known !== undefined) return known;
@@ -52,7 +60,12 @@ export function createAuthorizer(registry: string, repository: string, request: 
         tokens.set(keyOf(scopes), await fetchOnce(bearer, scopes, credentials));
         return true;
       }
-      if (challenges.every(({ scheme }) => scheme !== "basic") || credentials?.type !== "password" || basic !== undefined) return false;
+      if (
+        challenges.every(({ scheme }) => scheme !== "basic") ||
+        credentials?.type !== "password" ||
+        basic !== undefined
+      )
+        return false;
       basic = basicHeader(credentials);
       return true;
     },
@@ -75,18 +88,32 @@ async function fetchToken(challenge: Challenge, options: TokenRequest): Promise<
   const { credentials, registry } = options;
   if (credentials?.type === "registry-token") return { value: credentials.token, expires: Number.POSITIVE_INFINITY };
   const realm = challenge.parameters["realm"];
-  if (realm === undefined || !URL.canParse(realm)) throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its challenge names no token server`);
+  if (realm === undefined || !URL.canParse(realm))
+    throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its challenge names no token server`);
   const posted = credentials === undefined ? undefined : await postForToken(realm, challenge, options);
   const response = posted ?? (await getToken(realm, challenge, options));
   if (!response.ok) throw await refused(response, options);
-  const body = (await response.json()) as { readonly token?: string; readonly access_token?: string; readonly expires_in?: number };
+  const body = (await response.json()) as {
+    readonly token?: string;
+    readonly access_token?: string;
+    readonly expires_in?: number;
+  };
   const value = body.token ?? body.access_token;
-  if (value === undefined) throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its token server gave no token`);
+  if (value === undefined)
+    throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its token server gave no token`);
   return { value, expires: Date.now() + Math.max(body.expires_in ?? DEFAULT_LIFETIME, DEFAULT_LIFETIME) * 1000 };
 }
 
-async function postForToken(realm: string, { parameters }: Challenge, { scopes, credentials, request }: TokenRequest): Promise<Response | undefined> {
-  const form = new URLSearchParams({ client_id: CLIENT, scope: scopes.join(" "), service: parameters["service"] ?? "" });
+async function postForToken(
+  realm: string,
+  { parameters }: Challenge,
+  { scopes, credentials, request }: TokenRequest,
+): Promise<Response | undefined> {
+  const form = new URLSearchParams({
+    client_id: CLIENT,
+    scope: scopes.join(" "),
+    service: parameters["service"] ?? "",
+  });
   if (credentials?.type === "password") {
     form.set("grant_type", "password");
     form.set("username", credentials.username);
@@ -101,7 +128,11 @@ async function postForToken(realm: string, { parameters }: Challenge, { scopes, 
   return undefined;
 }
 
-function getToken(realm: string, { parameters }: Challenge, { scopes, credentials, request }: TokenRequest): Promise<Response> {
+function getToken(
+  realm: string,
+  { parameters }: Challenge,
+  { scopes, credentials, request }: TokenRequest,
+): Promise<Response> {
   const url = new URL(realm);
   if (parameters["service"] !== undefined) url.searchParams.set("service", parameters["service"]);
   for (const scope of scopes) url.searchParams.append("scope", scope);
@@ -116,7 +147,17 @@ async function refused(response: Response, { credentials, registry }: TokenReque
 }
 
 /** The error for a registry that does not accept who is asking. */
-export function unauthorized(registry: string, { status, source }: { readonly status: number; readonly source: string | undefined }): RegistryError {
-  const hint = source === undefined ? `Log in with docker login ${registry}` : `The credentials come from ${source}: log in again with docker login ${registry}`;
-  return new RegistryError("UNAUTHORIZED", `Cannot log in to registry "${registry}": authentication is required and was refused (${status})`, { status, hint });
+export function unauthorized(
+  registry: string,
+  { status, source }: { readonly status: number; readonly source: string | undefined },
+): RegistryError {
+  const hint =
+    source === undefined
+      ? `Log in with docker login ${registry}`
+      : `The credentials come from ${source}: log in again with docker login ${registry}`;
+  return new RegistryError(
+    "UNAUTHORIZED",
+    `Cannot log in to registry "${registry}": authentication is required and was refused (${status})`,
+    { status, hint },
+  );
 }

@@ -47,14 +47,22 @@ export function authFiles(): readonly string[] {
   const docker = join(process.env["DOCKER_CONFIG"] ?? join(homedir(), ".docker"), "config.json");
   const own = process.env["REGISTRY_AUTH_FILE"];
   const runtime = process.env["XDG_RUNTIME_DIR"];
-  return [...(own === undefined ? [] : [own]), docker, ...(runtime === undefined ? [] : [join(runtime, "containers", "auth.json")]), join(homedir(), ".config", "containers", "auth.json")];
+  return [
+    ...(own === undefined ? [] : [own]),
+    docker,
+    ...(runtime === undefined ? [] : [join(runtime, "containers", "auth.json")]),
+    join(homedir(), ".config", "containers", "auth.json"),
+  ];
 }
 
 /** Names under which a registry may stand; Podman's are paths, the longest first. */
 function keysOf(registry: string, repository: string): readonly string[] {
   const parts = repository.split("/");
   const paths = parts.map((_, index) => `${registry}/${parts.slice(0, parts.length - index).join("/")}`);
-  const plain = registry === "docker.io" ? DOCKER_HUB_KEYS : [registry, `https://${registry}`, `http://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`];
+  const plain =
+    registry === "docker.io"
+      ? DOCKER_HUB_KEYS
+      : [registry, `https://${registry}`, `http://${registry}`, `https://${registry}/v1/`, `https://${registry}/v2/`];
   return [...paths, ...plain];
 }
 
@@ -64,7 +72,10 @@ async function readAuthFile(path: string): Promise<AuthFile | undefined> {
   try {
     return JSON.parse(text) as AuthFile;
   } catch (cause) {
-    throw new RegistryError("CREDENTIALS_INVALID", `Cannot read credentials from "${path}": it is not JSON`, { cause, hint: "Mend the file, or log in again" });
+    throw new RegistryError("CREDENTIALS_INVALID", `Cannot read credentials from "${path}": it is not JSON`, {
+      cause,
+      hint: "Mend the file, or log in again",
+    });
   }
 }
 
@@ -87,15 +98,24 @@ async function fromFile(file: AuthFile, { path, keys }: Search): Promise<Credent
 }
 
 function fromEntry(entry: AuthEntry, source: string): Credentials | undefined {
-  if (entry.registrytoken !== undefined && entry.registrytoken !== "") return { type: "registry-token", token: entry.registrytoken, source };
-  if (entry.identitytoken !== undefined && entry.identitytoken !== "") return { type: "identity-token", token: entry.identitytoken, source };
+  if (entry.registrytoken !== undefined && entry.registrytoken !== "")
+    return { type: "registry-token", token: entry.registrytoken, source };
+  if (entry.identitytoken !== undefined && entry.identitytoken !== "")
+    return { type: "identity-token", token: entry.identitytoken, source };
   if (entry.auth === undefined || entry.auth === "") {
     const { username, password } = entry;
-    return username === undefined || password === undefined ? undefined : { type: "password", username, password, source };
+    return username === undefined || password === undefined
+      ? undefined
+      : { type: "password", username, password, source };
   }
   const decoded = Buffer.from(entry.auth, "base64").toString("utf8").replace(/\0+$/, "");
   const colon = decoded.indexOf(":");
-  if (colon < 0) throw new RegistryError("CREDENTIALS_INVALID", `Cannot read credentials from "${source}": an "auth" member is not base64 of user:password`, { hint: "Log in again" });
+  if (colon < 0)
+    throw new RegistryError(
+      "CREDENTIALS_INVALID",
+      `Cannot read credentials from "${source}": an "auth" member is not base64 of user:password`,
+      { hint: "Log in again" },
+    );
   return { type: "password", username: decoded.slice(0, colon), password: decoded.slice(colon + 1), source };
 }
 
@@ -109,7 +129,11 @@ async function askHelper(suffix: string, server: string): Promise<Credentials | 
   });
   if (error !== null) {
     if (NO_CREDENTIALS.test(stdout)) return undefined;
-    throw new RegistryError("CREDENTIALS_INVALID", `Cannot ask credential helper "${program}": ${stdout.trim() || error.message}`, { cause: error, hint: `Install ${program}, or take it out of the config file` });
+    throw new RegistryError(
+      "CREDENTIALS_INVALID",
+      `Cannot ask credential helper "${program}": ${stdout.trim() || error.message}`,
+      { cause: error, hint: `Install ${program}, or take it out of the config file` },
+    );
   }
   const { Username, Secret } = JSON.parse(stdout) as { readonly Username: string; readonly Secret: string };
   if (Username === "<token>") return { type: "identity-token", token: Secret, source: program };

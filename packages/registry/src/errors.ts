@@ -20,7 +20,11 @@ export class RegistryError extends CodedError<RegistryErrorCode> {
   /** HTTP status; undefined where there was no answer. */
   readonly status: number | undefined;
 
-  constructor(code: RegistryErrorCode, message: string, options: { readonly status?: number; readonly hint?: string; readonly cause?: unknown } = {}) {
+  constructor(
+    code: RegistryErrorCode,
+    message: string,
+    options: { readonly status?: number; readonly hint?: string; readonly cause?: unknown } = {},
+  ) {
     super(code, message, options);
     this.status = options.status;
   }

@@ -67,7 +67,8 @@ async function follow(url: string, request: HttpRequest): Promise<Response> {
     if (!isRedirect || request.once === true) return response;
     await response.body?.cancel();
     const next = new URL(location, current);
-    if (next.host !== new URL(current).host) headers = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"));
+    if (next.host !== new URL(current).host)
+      headers = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"));
     current = next.href;
   }
   throw new RegistryError("PROTOCOL", `Cannot fetch "${redact(url)}": more than ${MOST_REDIRECTS} redirects`);
@@ -75,7 +76,10 @@ async function follow(url: string, request: HttpRequest): Promise<Response> {
 
 async function sendOnce(url: string, { method, headers, body, signal }: HttpRequest): Promise<Response> {
   const head = new AbortController();
-  const timer = body === undefined ? globalThis.setTimeout(() => head.abort(new Error(`no answer within ${HEAD_TIMEOUT / 1000} s`)), HEAD_TIMEOUT) : undefined;
+  const timer =
+    body === undefined
+      ? globalThis.setTimeout(() => head.abort(new Error(`no answer within ${HEAD_TIMEOUT / 1000} s`)), HEAD_TIMEOUT)
+      : undefined;
   const signals = [head.signal, ...(signal === undefined ? [] : [signal])];
   try {
     return await fetch(url, {
@@ -84,7 +88,7 @@ async function sendOnce(url: string, { method, headers, body, signal }: HttpRequ
       redirect: "manual",
       signal: AbortSignal.any(signals),
       ...(body === undefined ? {} : { body, duplex: "half" }),
-    } as RequestInit);
+    });
   } finally {
     clearTimeout(timer);
   }
@@ -101,7 +105,10 @@ function codeOf(error: unknown): string | undefined {
 
 function unreachable(url: string, cause: unknown): RegistryError {
   const reason = codeOf(cause) ?? (cause instanceof Error ? cause.message : String(cause));
-  return new RegistryError("UNREACHABLE", `Cannot reach "${redact(url)}": ${reason}`, { cause, hint: "Check the registry's name, that it runs, and the network" });
+  return new RegistryError("UNREACHABLE", `Cannot reach "${redact(url)}": ${reason}`, {
+    cause,
+    hint: "Check the registry's name, that it runs, and the network",
+  });
 }
 
 /** A URL without what could be a secret. */

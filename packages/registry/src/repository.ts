@@ -2,7 +2,6 @@ import { Readable } from "node:stream";
 import {
   createDigester,
   type Descriptor,
-
   formatReference,
   isDigest,
   isIndexMediaType,
@@ -33,7 +32,9 @@ export interface RepositoryOptions {
   readonly insecure?: readonly string[];
 }
 
-const ACCEPTED = [MEDIA_TYPES.index, MEDIA_TYPES.manifest, DOCKER_MEDIA_TYPES.index, DOCKER_MEDIA_TYPES.manifest].join(", ");
+const ACCEPTED = [MEDIA_TYPES.index, MEDIA_TYPES.manifest, DOCKER_MEDIA_TYPES.index, DOCKER_MEDIA_TYPES.manifest].join(
+  ", ",
+);
 const MAX_MANIFEST = 4 * 1024 * 1024;
 /** How often a body that breaks off is taken up again. */
 const RESUMES = 4;
@@ -64,18 +65,27 @@ class HttpRepository implements Repository {
     const scheme = isLoopback(this.registry) || insecure.includes(this.registry) ? "http" : "https";
     this.#base = `${scheme}://${hostOf(this.registry)}/v2/${this.name}`;
     this.#authorizer = createAuthorizer(this.registry, this.name, (url, { method, headers, body }) =>
-      sendRequest(url, { ...(method === undefined ? {} : { method }), headers: headers as Record<string, string>, ...(body == null ? {} : { body }) }),
+      sendRequest(url, {
+        ...(method === undefined ? {} : { method }),
+        headers: headers as Record<string, string>,
+        ...(body == null ? {} : { body }),
+      }),
     );
   }
 
   async resolve(tag: string, options: TransferOptions = {}): Promise<Descriptor | undefined> {
     const path = `/manifests/${tag}`;
-    const head = await this.#send(path, { method: "HEAD", headers: { accept: ACCEPTED }, signal: options.signal }, "pull");
+    const head = await this.#send(
+      path,
+      { method: "HEAD", headers: { accept: ACCEPTED }, signal: options.signal },
+      "pull",
+    );
     if (head.status === 404) return undefined;
     const digest = head.headers.get("docker-content-digest");
     const size = Number(head.headers.get("content-length") ?? Number.NaN);
     const mediaType = mediaTypeOf(head);
-    if (head.ok && digest !== null && isDigest(digest) && size > 0 && mediaType !== undefined) return { mediaType, digest, size };
+    if (head.ok && digest !== null && isDigest(digest) && size > 0 && mediaType !== undefined)
+      return { mediaType, digest, size };
     return this.#resolveByGet(path, options);
   }
 
@@ -90,7 +100,11 @@ class HttpRepository implements Repository {
   }
 
   async exists(descriptor: Descriptor, options: TransferOptions = {}): Promise<boolean> {
-    const response = await this.#send(this.#pathOf(descriptor), { method: "HEAD", headers: acceptOf(descriptor), signal: options.signal }, "pull");
+    const response = await this.#send(
+      this.#pathOf(descriptor),
+      { method: "HEAD", headers: acceptOf(descriptor), signal: options.signal },
+      "pull",
+    );
     if (response.status === 404) return false;
     await this.#check(response, `look for "${descriptor.digest}"`);
     return true;
@@ -98,7 +112,11 @@ class HttpRepository implements Repository {
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
     const content = verifyContent(descriptor, this.#fetchResuming(descriptor, options));
-    return Readable.from(content, { objectMode: false, highWaterMark: 1024 * 1024, ...(options.signal && { signal: options.signal }) });
+    return Readable.from(content, {
+      objectMode: false,
+      highWaterMark: 1024 * 1024,
+      ...(options.signal && { signal: options.signal }),
+    });
   }
 
   /** A body that breaks off is taken up where it did, by Range. */
@@ -106,7 +124,11 @@ class HttpRepository implements Repository {
     let received = 0;
     for (let broken = 0; ; broken += 1) {
       const range: Record<string, string> = received === 0 ? {} : { range: `bytes=${received}-` };
-      const response = await this.#send(this.#pathOf(descriptor), { headers: { ...acceptOf(descriptor), ...range }, signal }, "pull");
+      const response = await this.#send(
+        this.#pathOf(descriptor),
+        { headers: { ...acceptOf(descriptor), ...range }, signal },
+        "pull",
+      );
       await this.#check(response, `fetch "${descriptor.digest}"`);
       let skip = response.status === 206 ? 0 : received;
       try {
@@ -120,7 +142,11 @@ class HttpRepository implements Repository {
       } catch (cause) {
         signal?.throwIfAborted();
         if (broken < RESUMES && received < descriptor.size) continue;
-        throw new RegistryError("UNREACHABLE", `Cannot fetch "${descriptor.digest}" from "${this.registry}": the transfer broke off after ${received} of ${descriptor.size} bytes`, { cause });
+        throw new RegistryError(
+          "UNREACHABLE",
+          `Cannot fetch "${descriptor.digest}" from "${this.registry}": the transfer broke off after ${received} of ${descriptor.size} bytes`,
+          { cause },
+        );
       }
     }
   }
@@ -133,21 +159,37 @@ class HttpRepository implements Repository {
     await this.#pushBlob(expected, content, options);
   }
 
-  async #pushBlob(expected: Descriptor, content: AsyncIterable<Uint8Array>, { signal }: TransferOptions): Promise<void> {
-    const started = await this.#send("/blobs/uploads/", { method: "POST", headers: { "content-length": "0" }, signal }, "push");
+  async #pushBlob(
+    expected: Descriptor,
+    content: AsyncIterable<Uint8Array>,
+    { signal }: TransferOptions,
+  ): Promise<void> {
+    const started = await this.#send(
+      "/blobs/uploads/",
+      { method: "POST", headers: { "content-length": "0" }, signal },
+      "push",
+    );
     await this.#check(started, "start an upload");
     await started.body?.cancel();
     if (started.status === 201) return;
     const location = started.headers.get("location");
-    if (location === null) throw new RegistryError("PROTOCOL", `Cannot push to "${this.registry}": its answer to an upload names no location`);
+    if (location === null)
+      throw new RegistryError(
+        "PROTOCOL",
+        `Cannot push to "${this.registry}": its answer to an upload names no location`,
+      );
     const url = new URL(location, `${this.#base}/`);
     url.searchParams.set("digest", expected.digest);
     const sameHost = url.host === new URL(this.#base).host;
     const authorization = sameHost ? this.#authorizer.header(this.#scopes("push")) : undefined;
     const response = await sendRequest(url.href, {
       method: "PUT",
-      headers: { "content-type": "application/octet-stream", "content-length": String(expected.size), ...(authorization === undefined ? {} : { authorization }) },
-      body: Readable.from(verifyContent(expected, content), { objectMode: false }) as unknown as ReadableStream,
+      headers: {
+        "content-type": "application/octet-stream",
+        "content-length": String(expected.size),
+        ...(authorization === undefined ? {} : { authorization }),
+      },
+      body: Readable.from(verifyContent(expected, content), { objectMode: false }),
       once: true,
       signal,
     });
@@ -157,7 +199,12 @@ class HttpRepository implements Repository {
 
   async mount(descriptor: Descriptor, fromRepository: string): Promise<boolean> {
     const query = new URLSearchParams({ mount: descriptor.digest, from: fromRepository });
-    const response = await this.#send(`/blobs/uploads/?${query.toString()}`, { method: "POST", headers: { "content-length": "0" } }, "push", [`repository:${fromRepository}:pull`]);
+    const response = await this.#send(
+      `/blobs/uploads/?${query.toString()}`,
+      { method: "POST", headers: { "content-length": "0" } },
+      "push",
+      [`repository:${fromRepository}:pull`],
+    );
     await response.body?.cancel();
     return response.status === 201;
   }
@@ -167,16 +214,24 @@ class HttpRepository implements Repository {
     await this.#putManifest(descriptor, bytes, { place: tag, ...options });
   }
 
-  async #putManifest(descriptor: Descriptor, bytes: Uint8Array, { place, signal }: TransferOptions & { readonly place: string }): Promise<void> {
+  async #putManifest(
+    descriptor: Descriptor,
+    bytes: Uint8Array,
+    { place, signal }: TransferOptions & { readonly place: string },
+  ): Promise<void> {
     const headers = { "content-type": descriptor.mediaType };
-    const response = await this.#send(`/manifests/${place}`, { method: "PUT", headers, body: Buffer.from(bytes), signal }, "push");
+    const response = await this.#send(
+      `/manifests/${place}`,
+      { method: "PUT", headers, body: Buffer.from(bytes), signal },
+      "push",
+    );
     await this.#check(response, `push manifest "${place}"`);
     await response.body?.cancel();
   }
 
   async tags(): Promise<readonly string[]> {
     const all: string[] = [];
-    for (let path: string | undefined = "/tags/list"; path !== undefined; ) {
+    for (let path: string | undefined = "/tags/list"; path !== undefined;) {
       const response: Response = await this.#send(path, {}, "pull");
       await this.#check(response, "list tags");
       const { tags } = (await response.json()) as { readonly tags: readonly string[] | null };
@@ -196,7 +251,12 @@ class HttpRepository implements Repository {
     return [`repository:${this.name}:${power === "push" ? "pull,push" : "pull"}`];
   }
 
-  async #send(path: string, request: HttpRequest, power: "pull" | "push", extraScopes: readonly string[] = []): Promise<Response> {
+  async #send(
+    path: string,
+    request: HttpRequest,
+    power: "pull" | "push",
+    extraScopes: readonly string[] = [],
+  ): Promise<Response> {
     const scopes = [...this.#scopes(power), ...extraScopes];
     for (let attempt = 1; ; attempt += 1) {
       const authorization = this.#authorizer.header(scopes);
@@ -205,7 +265,10 @@ class HttpRepository implements Repository {
       if (response.status !== 401) return response;
       await response.body?.cancel();
       if (attempt < 3 && (await this.#authorizer.learn(response, scopes))) continue;
-      throw unauthorized(this.registry, { status: 401, source: (await findCredentials(this.registry, this.name))?.source });
+      throw unauthorized(this.registry, {
+        status: 401,
+        source: (await findCredentials(this.registry, this.name))?.source,
+      });
     }
   }
 
@@ -213,12 +276,17 @@ class HttpRepository implements Repository {
     if (response.ok) return;
     const detail = await readErrors(response);
     const message = `Cannot ${what} in "${formatReference({ registry: this.registry, repository: this.name })}": the registry answered ${response.status}${detail.text === "" ? "" : `: ${detail.text}`}`;
-    throw new RegistryError(codeOf(response.status, { code: detail.code, what }), message, { status: response.status, ...hintFor(response.status, redact(response.url)) });
+    throw new RegistryError(codeOf(response.status, { code: detail.code, what }), message, {
+      status: response.status,
+      ...hintFor(response.status, redact(response.url)),
+    });
   }
 }
 
 function acceptOf(descriptor: Descriptor): Record<string, string> {
-  return isManifestMediaType(descriptor.mediaType) || isIndexMediaType(descriptor.mediaType) ? { accept: ACCEPTED } : { accept: "*/*" };
+  return isManifestMediaType(descriptor.mediaType) || isIndexMediaType(descriptor.mediaType)
+    ? { accept: ACCEPTED }
+    : { accept: "*/*" };
 }
 
 function mediaTypeOf(response: Response): string | undefined {
@@ -226,7 +294,11 @@ function mediaTypeOf(response: Response): string | undefined {
 }
 
 async function collect(expected: Descriptor, content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
-  if (expected.size > MAX_MANIFEST) throw new RegistryError("MANIFEST_REJECTED", `Cannot push manifest "${expected.digest}": it has ${expected.size} bytes; registries take 4 MiB`);
+  if (expected.size > MAX_MANIFEST)
+    throw new RegistryError(
+      "MANIFEST_REJECTED",
+      `Cannot push manifest "${expected.digest}": it has ${expected.size} bytes; registries take 4 MiB`,
+    );
   const chunks: Uint8Array[] = [];
   for await (const chunk of verifyContent(expected, content)) chunks.push(chunk);
   return Buffer.concat(chunks);
@@ -236,15 +308,23 @@ async function collect(expected: Descriptor, content: AsyncIterable<Uint8Array>)
 async function readErrors(response: Response): Promise<{ readonly code: string; readonly text: string }> {
   const body = (await response.text().catch(() => "")).slice(0, 64 * 1024);
   try {
-    const { errors } = JSON.parse(body) as { readonly errors?: readonly { readonly code?: string; readonly message?: string }[] };
+    const { errors } = JSON.parse(body) as {
+      readonly errors?: readonly { readonly code?: string; readonly message?: string }[];
+    };
     const [first] = errors ?? [];
-    return { code: first?.code ?? "", text: (errors ?? []).map(({ code, message }) => `${code ?? ""} ${message ?? ""}`.trim()).join("; ") };
+    return {
+      code: first?.code ?? "",
+      text: (errors ?? []).map(({ code, message }) => `${code ?? ""} ${message ?? ""}`.trim()).join("; "),
+    };
   } catch {
     return { code: "", text: "" };
   }
 }
 
-function codeOf(status: number, { code, what }: { readonly code: string; readonly what: string }): RegistryError["code"] {
+function codeOf(
+  status: number,
+  { code, what }: { readonly code: string; readonly what: string },
+): RegistryError["code"] {
   if (status === 401) return "UNAUTHORIZED";
   if (status === 403 || code === "DENIED") return "DENIED";
   if (status === 429) return "TOO_MANY_REQUESTS";
@@ -260,4 +340,3 @@ function hintFor(status: number, url: string): { readonly hint?: string } {
   if (status === 404) return { hint: `Check the name; asked was ${url}` };
   return status === 429 ? { hint: "Wait, or log in: anonymous pulls are limited" } : {};
 }
-

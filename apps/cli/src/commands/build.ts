@@ -3,7 +3,15 @@ import { openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
 import { build, type BuildOptions, type BuildResult, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
 import { buildGraph } from "@varve/graph";
-import { familiarReference, formatPlatform, formatReference, hostPlatform, parseReference, type Reference, withDefaultTag } from "@varve/oci";
+import {
+  familiarReference,
+  formatPlatform,
+  formatReference,
+  hostPlatform,
+  parseReference,
+  type Reference,
+  withDefaultTag,
+} from "@varve/oci";
 import { BUILD_FLAGS } from "../build-flags.ts";
 import { buildArgs, epochOf, keyValues, platforms, runDefaults, secrets, sshAgents } from "../build-settings.ts";
 import { UsageError } from "../errors.ts";
@@ -26,14 +34,19 @@ export async function runBuild(argv: readonly string[], signal: AbortSignal): Pr
     const flags = parseFlags(argv, BUILD_FLAGS);
     checkFlags(flags);
     const outputs = parseOutputs(flags);
-    progress = createProgress(flags.is("quiet") ? "quiet" : (flags.value("progress") ?? process.env["BUILDKIT_PROGRESS"] ?? "auto"));
+    progress = createProgress(
+      flags.is("quiet") ? "quiet" : (flags.value("progress") ?? process.env["BUILDKIT_PROGRESS"] ?? "auto"),
+    );
     const sources = await openSources(flags);
     source = { text: sources.dockerfile, file: sources.file };
     await buildFrom(sources, { flags, outputs, progress, signal });
     return 0;
   } catch (error) {
     progress?.end();
-    const told = signal.aborted && !(error instanceof UsageError) ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error }) : error;
+    const told =
+      signal.aborted && !(error instanceof UsageError)
+        ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
+        : error;
     process.stderr.write(`${formatError(told, source)}\n`);
     return exitCodeOf(told);
   }
@@ -44,12 +57,15 @@ const NO_ATTESTATIONS = "varve writes no attestations: leave the flag out, or se
 function checkFlags(flags: Parsed): void {
   for (const name of ["provenance", "sbom"]) {
     const value = flags.value(name);
-    if (value !== undefined && value !== "false" && value !== "disabled=true") throw new UsageError(`Cannot use --${name}=${value}`, NO_ATTESTATIONS);
+    if (value !== undefined && value !== "false" && value !== "disabled=true")
+      throw new UsageError(`Cannot use --${name}=${value}`, NO_ATTESTATIONS);
   }
   const runner = flags.value("runner") ?? "auto";
-  if (!["auto", "runc", "crun", "unshare", "chroot"].includes(runner)) throw new UsageError(`Cannot use --runner "${runner}": wanted auto, runc, crun, unshare or chroot`);
+  if (!["auto", "runc", "crun", "unshare", "chroot"].includes(runner))
+    throw new UsageError(`Cannot use --runner "${runner}": wanted auto, runc, crun, unshare or chroot`);
   const snapshotter = flags.value("snapshotter") ?? "auto";
-  if (!["auto", "overlay", "copy"].includes(snapshotter)) throw new UsageError(`Cannot use --snapshotter "${snapshotter}": wanted auto, overlay or copy`);
+  if (!["auto", "overlay", "copy"].includes(snapshotter))
+    throw new UsageError(`Cannot use --snapshotter "${snapshotter}": wanted auto, overlay or copy`);
   const call = flags.value("call") ?? "build";
   if (call !== "build") throw new UsageError(`Cannot use --call=${call}: only build is known`);
 }
@@ -85,7 +101,8 @@ async function buildFrom(sources: Sources, context: BuildContext): Promise<void>
       }),
     ),
   );
-  const compression = parseCompression(flags.value("compression"), undefined) ?? outputs.find((output) => output.compression !== undefined)?.compression ?? { type: "gzip" };
+  const compression = parseCompression(flags.value("compression"), undefined) ??
+    outputs.find((output) => output.compression !== undefined)?.compression ?? { type: "gzip" };
   const options: BuildOptions = {
     store,
     cache: store,
@@ -120,7 +137,11 @@ interface ReportContext {
 }
 
 /** The image's ID on standard output, where it is on standard error; files where they were asked for. */
-async function report({ counts }: BuildResult, { image, places }: Written, { flags, tags, seconds }: ReportContext): Promise<void> {
+async function report(
+  { counts }: BuildResult,
+  { image, places }: Written,
+  { flags, tags, seconds }: ReportContext,
+): Promise<void> {
   const [first] = image.images;
   const id = image.images.length === 1 && first !== undefined ? first.manifest.config.digest : image.descriptor.digest;
   const idFile = flags.value("iidfile");
@@ -149,6 +170,9 @@ interface SummaryContext {
 
 function summary({ steps, cached }: BuildResult["counts"], { seconds, places, image, tags }: SummaryContext): string {
   const platformNames = image.images.map(({ platform }) => formatPlatform(platform)).join(", ");
-  const lines = [`built ${tags.map(familiarReference).join(", ") || "image"} (${platformNames}) in ${formatSeconds(seconds)}: ${steps} steps, ${cached} cached`, `manifest ${image.descriptor.digest}`];
+  const lines = [
+    `built ${tags.map(familiarReference).join(", ") || "image"} (${platformNames}) in ${formatSeconds(seconds)}: ${steps} steps, ${cached} cached`,
+    `manifest ${image.descriptor.digest}`,
+  ];
   return [...lines, ...places.map((place) => `in ${place}`)].join("\n");
 }

@@ -19,7 +19,9 @@ export async function runDoctor(argv: readonly string[]): Promise<number> {
       `user         ${process.getuid?.() === 0 ? "root" : `uid ${process.getuid?.()}`}`,
       `store        ${path}`,
       `snapshotter  ${await snapshotterName(path)}`,
-      ...runners.map(({ name, problem }) => `runner       ${name}: ${problem === undefined ? "works" : `does not work: ${problem}`}`),
+      ...runners.map(
+        ({ name, problem }) => `runner       ${name}: ${problem === undefined ? "works" : `does not work: ${problem}`}`,
+      ),
       ...authFiles().map((file) => `credentials  ${file}: ${existsSync(file) ? "present" : "absent"}`),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
@@ -33,5 +35,7 @@ export async function runDoctor(argv: readonly string[]): Promise<number> {
 async function snapshotterName(path: string): Promise<string> {
   await using store = await openLocalStore(path);
   const snapshotter = await selectSnapshotter("auto", await store.makeTemporaryDirectory("mounts"));
-  return snapshotter.name === "overlay" ? `overlay (${snapshotter.whiteouts}.overlay xattrs)` : "copy: overlayfs can't be mounted here";
+  return snapshotter.name === "overlay"
+    ? `overlay (${snapshotter.whiteouts}.overlay xattrs)`
+    : "copy: overlayfs can't be mounted here";
 }

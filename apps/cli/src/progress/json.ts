@@ -16,7 +16,8 @@ export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
       const { step, ...rest } = event;
       const place = step.location === undefined ? {} : { file: step.location.file, line: step.location.line };
       const base = { ...rest, step: numberOf(step), name: step.name, ...place };
-      if (event.type === "step-output") return print({ ...base, chunk: undefined, text: Buffer.from(event.chunk).toString("utf8") });
+      if (event.type === "step-output")
+        return print({ ...base, chunk: undefined, text: Buffer.from(event.chunk).toString("utf8") });
       if (event.type === "step-failed") return print({ ...base, error: describeError(event.error) });
       return print(base);
     },

@@ -44,7 +44,10 @@ export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
           return undefined;
         case "step-failed":
           flush(event.step);
-          return print(event.step, `ERROR ${event.error instanceof Error ? (event.error.message.split("\n")[0] ?? "") : String(event.error)}`);
+          return print(
+            event.step,
+            `ERROR ${event.error instanceof Error ? (event.error.message.split("\n")[0] ?? "") : String(event.error)}`,
+          );
         case "transfer":
           if (event.done) screen.write(`${event.direction} ${event.name} ${formatBytes(event.current)} done\n`);
           return undefined;

@@ -13,35 +13,46 @@ interface Running {
   line: string;
 }
 
+/** Lines at the bottom of the screen that are drawn again and again, and what scrolls away above them. */
+interface LiveArea {
+  above(text: string): void;
+  end(): void;
+}
+
+function createLiveArea(screen: Screen, lines: () => readonly string[]): LiveArea {
+  let drawn = 0;
+  const redraw = (text: string): void => {
+    const shown = lines();
+    const erase = `${(CLEAR_LINE + UP).repeat(drawn)}${drawn > 0 ? `${CLEAR_LINE}\r` : ""}`;
+    screen.write(`${erase}${text}${shown.map((line) => `${line}\n`).join("")}`);
+    drawn = shown.length;
+  };
+  const timer = setInterval(() => redraw(""), INTERVAL);
+  timer.unref();
+  return {
+    above: (text) => redraw(`${text}\n`),
+    end() {
+      clearInterval(timer);
+      screen.write(`${(CLEAR_LINE + UP).repeat(drawn)}${drawn > 0 ? `${CLEAR_LINE}\r` : ""}`);
+      drawn = 0;
+    },
+  };
+}
+
 /** What is done scrolls away above; what runs is redrawn below: each step with its time and its last line. */
 export function createTtyProgress(screen: Screen): Progress {
   const running = new Map<Step, Running>();
   const transfers = new Map<string, Extract<BuildEvent, { type: "transfer" }>>();
-  let drawn = 0;
-  const paint = (color: keyof typeof COLORS, text: string): string => (screen.colors ? COLORS[color] + text + COLORS.none : text);
-  const clear = (): void => {
-    screen.write(`${(CLEAR_LINE + UP).repeat(drawn)}${drawn > 0 ? `${CLEAR_LINE}\r` : ""}`);
-    drawn = 0;
-  };
-  const draw = (): void => {
-    const lines = [...runningLines(running, screen.columns, paint), ...transferLines(transfers, screen.columns)];
-    for (const line of lines) screen.write(`${line}\n`);
-    drawn = lines.length;
-  };
-  const above = (text: string): void => {
-    clear();
-    screen.write(`${text}\n`);
-    draw();
-  };
+  const paint = (color: keyof typeof COLORS, text: string): string =>
+    screen.colors ? COLORS[color] + text + COLORS.none : text;
+  const area = createLiveArea(screen, () => [
+    ...runningLines(running, screen.columns, paint),
+    ...transferLines(transfers, screen.columns),
+  ]);
   const width = (): number => Math.max(20, screen.columns - 12);
-  const timer = setInterval(() => {
-    clear();
-    draw();
-  }, INTERVAL);
-  timer.unref();
   const finish = (step: Step, text: string): void => {
     running.delete(step);
-    above(text);
+    area.above(text);
   };
   return {
     onEvent(event) {
@@ -55,7 +66,10 @@ export function createTtyProgress(screen: Screen): Progress {
           return keepLastLine(running.get(event.step), event.chunk);
         case "step-finished":
           if (event.step.kind === "from") return undefined;
-          return finish(event.step, `${paint("green", formatSeconds(event.duration).padStart(7))}  ${shortName(event.step, width())}`);
+          return finish(
+            event.step,
+            `${paint("green", formatSeconds(event.duration).padStart(7))}  ${shortName(event.step, width())}`,
+          );
         case "step-failed":
           return finish(event.step, `${paint("red", "  ERROR ")} ${shortName(event.step, width())}`);
         case "transfer":
@@ -65,16 +79,13 @@ export function createTtyProgress(screen: Screen): Progress {
         case "phase":
           return undefined;
         case "warning":
-          return above(`${paint("yellow", "WARNING ")} ${event.message}`);
+          return area.above(`${paint("yellow", "WARNING ")} ${event.message}`);
         default:
           return event satisfies never;
       }
     },
-    note: above,
-    end() {
-      clearInterval(timer);
-      clear();
-    },
+    note: (text) => area.above(text),
+    end: () => area.end(),
   };
 }
 
@@ -92,7 +103,11 @@ function printable(line: string): string {
   return line.replaceAll(/\u001B\[[0-9;?]*[A-Za-z]/g, "").replaceAll(/\p{Cc}/gu, " ");
 }
 
-function runningLines(running: ReadonlyMap<Step, Running>, columns: number, paint: (color: "dim", text: string) => string): string[] {
+function runningLines(
+  running: ReadonlyMap<Step, Running>,
+  columns: number,
+  paint: (color: "dim", text: string) => string,
+): string[] {
   const shown = [...running].slice(0, MOST_RUNNING);
   const lines = shown.flatMap(([step, { started, line }]) => {
     const time = formatSeconds(Date.now() - started).padStart(7);
@@ -103,7 +118,10 @@ function runningLines(running: ReadonlyMap<Step, Running>, columns: number, pain
   return hidden > 0 ? [...lines, `         and ${hidden} more`] : lines;
 }
 
-function transferLines(transfers: ReadonlyMap<string, Extract<BuildEvent, { type: "transfer" }>>, columns: number): string[] {
+function transferLines(
+  transfers: ReadonlyMap<string, Extract<BuildEvent, { type: "transfer" }>>,
+  columns: number,
+): string[] {
   return [...transfers.values()].slice(0, 4).map(({ direction, name, current, total }) => {
     const amount = total === undefined ? formatBytes(current) : `${formatBytes(current)} of ${formatBytes(total)}`;
     return `         ${direction} ${name.slice(0, 19)} ${amount}`.slice(0, columns - 1);

@@ -58,7 +58,9 @@ function describe(stat: BigIntStats, digest: Digest): KnownFile {
 }
 
 function isSame(known: KnownFile, stat: BigIntStats): boolean {
-  return known.inode === stat.ino && known.size === stat.size && known.mtime === stat.mtimeNs && known.ctime === stat.ctimeNs;
+  return (
+    known.inode === stat.ino && known.size === stat.size && known.mtime === stat.mtimeNs && known.ctime === stat.ctimeNs
+  );
 }
 
 /** Shared: digests are taken one after the other, synchronously. */
@@ -85,10 +87,14 @@ function readDigest(tree: ContextTree, path: string, stat: BigIntStats): Digest 
   } catch (cause) {
     if (cause instanceof StepError) throw cause;
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") throw contextChanged(file);
-    throw new StepError("CONTEXT_INVALID", `Cannot read "${file}" of the build context: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`, {
-      cause,
-      hint: "Make it readable, or leave it out with .dockerignore",
-    });
+    throw new StepError(
+      "CONTEXT_INVALID",
+      `Cannot read "${file}" of the build context: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
+      {
+        cause,
+        hint: "Make it readable, or leave it out with .dockerignore",
+      },
+    );
   }
 }
 

@@ -36,14 +36,22 @@ export async function downloadFile(url: string, options: DownloadOptions): Promi
   const path = join(directory, "download");
   const { digest, size } = await save(response, { ...options, url, path });
   if (options.checksum !== undefined && options.checksum !== digest) {
-    throw new StepError("CHECKSUM_MISMATCH", `Cannot use "${url}": digest mismatch, the content is ${digest}; wanted ${options.checksum}`, {
-      hint: "Check the source, then write the new digest after --checksum=",
-    });
+    throw new StepError(
+      "CHECKSUM_MISMATCH",
+      `Cannot use "${url}": digest mismatch, the content is ${digest}; wanted ${options.checksum}`,
+      {
+        hint: "Check the source, then write the new digest after --checksum=",
+      },
+    );
   }
   const modified = Date.parse(response.headers.get("last-modified") ?? "");
   const mtime = Number.isNaN(modified) ? undatedTime(options.epoch) : BigInt(modified) * 1_000_000n;
   const name = fileName(url);
-  return { name, digest, entry: { path: name, type: "file", mode: MODE, uid: 0, gid: 0, size, mtime, digest, content: { path } } };
+  return {
+    name,
+    digest,
+    entry: { path: name, type: "file", mode: MODE, uid: 0, gid: 0, size, mtime, digest, content: { path } },
+  };
 }
 
 function fileName(url: string): string {
@@ -57,11 +65,17 @@ async function request(url: string, signal: AbortSignal): Promise<Response> {
   try {
     response = await fetch(url, { signal, headers: { "accept-encoding": "identity", "user-agent": "varve" } });
   } catch (cause) {
-    throw new StepError("DOWNLOAD_FAILED", `Cannot download "${url}": ${reasonOf(cause)}`, { cause, hint: "Check the URL and the network" });
+    throw new StepError("DOWNLOAD_FAILED", `Cannot download "${url}": ${reasonOf(cause)}`, {
+      cause,
+      hint: "Check the URL and the network",
+    });
   }
   if (response.ok && response.body !== null) return response;
   await response.body?.cancel();
-  throw new StepError("DOWNLOAD_FAILED", `Cannot download "${url}": the server answered ${response.status} ${response.statusText}`);
+  throw new StepError(
+    "DOWNLOAD_FAILED",
+    `Cannot download "${url}": the server answered ${response.status} ${response.statusText}`,
+  );
 }
 
 function reasonOf(cause: unknown): string {
@@ -71,10 +85,18 @@ function reasonOf(cause: unknown): string {
 
 type SaveOptions = DownloadOptions & { readonly url: string; readonly path: string };
 
-async function save(response: Response, { url, path, onEvent, signal }: SaveOptions): Promise<{ readonly digest: Digest; readonly size: number }> {
+async function save(
+  response: Response,
+  { url, path, onEvent, signal }: SaveOptions,
+): Promise<{ readonly digest: Digest; readonly size: number }> {
   const digester = createDigester();
   const length = Number(response.headers.get("content-length") ?? Number.NaN);
-  const transfer = { type: "transfer", direction: "download", name: url, total: Number.isNaN(length) ? undefined : length } as const;
+  const transfer = {
+    type: "transfer",
+    direction: "download",
+    name: url,
+    total: Number.isNaN(length) ? undefined : length,
+  } as const;
   let size = 0;
   const body = Readable.fromWeb(response.body as import("node:stream/web").ReadableStream);
   try {

@@ -18,10 +18,14 @@ export function explainMissing<T>(select: () => T, place: MissingPlace): T {
   } catch (cause) {
     if (!(cause instanceof StepError) || cause.code !== "SOURCE_MISSING") throw cause;
     const hint = ignoredHint(place) ?? nearHint(place);
-    throw new StepError("SOURCE_MISSING", `Cannot ${place.step.instruction} "${place.source.path}": not found${whereOf(place)}`, {
-      cause,
-      ...(hint === undefined ? {} : { hint }),
-    });
+    throw new StepError(
+      "SOURCE_MISSING",
+      `Cannot ${place.step.instruction} "${place.source.path}": not found${whereOf(place)}`,
+      {
+        cause,
+        ...(hint === undefined ? {} : { hint }),
+      },
+    );
   }
 }
 

@@ -39,7 +39,7 @@ function splitFragment(fragment: string): readonly [string | undefined, string |
 
 /** `github.com/…` is short for https. */
 function normalizeRemote(remote: string): string {
-  return /^github\.com\//.test(remote) ? `https://${remote}` : remote;
+  return remote.startsWith("github.com/") ? `https://${remote}` : remote;
 }
 
 function isTrue(value: string): boolean {

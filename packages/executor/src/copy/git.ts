@@ -30,20 +30,34 @@ export type CloneOptions = Pick<BuildOptions, "store" | "signal"> & {
  * Never asks for credentials.
  * @throws StepError `DOWNLOAD_FAILED`, `CHECKSUM_MISMATCH`.
  */
-export async function cloneRepository(source: Extract<CopySource, { type: "git" }>, options: CloneOptions): Promise<Clone> {
+export async function cloneRepository(
+  source: Extract<CopySource, { type: "git" }>,
+  options: CloneOptions,
+): Promise<Clone> {
   const url = parseGitUrl(source.url);
   const keepGitDir = url.keepGitDir ?? source.keepGitDir;
   const directory = join(await options.store.makeTemporaryDirectory("tmp"), "repository");
-  const commit = await checkOut(url.remote, { ref: url.ref, submodules: url.submodules, directory, signal: options.signal });
+  const commit = await checkOut(url.remote, {
+    ref: url.ref,
+    submodules: url.submodules,
+    directory,
+    signal: options.signal,
+  });
   const wanted = url.checksum ?? options.checksum;
   if (wanted !== undefined && !commit.startsWith(wanted.toLowerCase())) {
-    throw new StepError("CHECKSUM_MISMATCH", `Cannot use "${source.url}": checksum mismatch, it leads to commit ${commit}; wanted ${wanted}`);
+    throw new StepError(
+      "CHECKSUM_MISMATCH",
+      `Cannot use "${source.url}": checksum mismatch, it leads to commit ${commit}; wanted ${wanted}`,
+    );
   }
   if (!keepGitDir) await rm(join(directory, ".git"), { recursive: true, force: true });
   const tree = createContextTree({ type: "directory", path: directory, ignore: undefined });
   const [root] = selectSource(tree, url.directory, { exclude: options.exclude, parents: false });
   if (root === undefined || root.entry.type !== "directory") {
-    throw new StepError("DOWNLOAD_FAILED", `Cannot use "${source.url}": "${url.directory}" is no directory of the repository`);
+    throw new StepError(
+      "DOWNLOAD_FAILED",
+      `Cannot use "${source.url}": "${url.directory}" is no directory of the repository`,
+    );
   }
   return { root, digest: digestOf(Buffer.from(JSON.stringify(["git", commit, url.directory, keepGitDir]))) };
 }
@@ -72,19 +86,36 @@ async function checkOut(remote: string, { ref, submodules, directory, signal }: 
 }
 
 async function findCommit(git: (...args: string[]) => Promise<string>, ref: string): Promise<string> {
-  return git("rev-parse", "--verify", `${ref}^{commit}`).catch(() => git("rev-parse", "--verify", `origin/${ref}^{commit}`)).then((commit) => commit.trim());
+  return git("rev-parse", "--verify", `${ref}^{commit}`)
+    .catch(() => git("rev-parse", "--verify", `origin/${ref}^{commit}`))
+    .then((commit) => commit.trim());
 }
 
-async function runGit(args: readonly string[], { directory, signal, remote }: { readonly directory: string; readonly signal: AbortSignal; readonly remote: string }): Promise<string> {
+async function runGit(
+  args: readonly string[],
+  { directory, signal, remote }: { readonly directory: string; readonly signal: AbortSignal; readonly remote: string },
+): Promise<string> {
   try {
     const env = { ...process.env, GIT_TERMINAL_PROMPT: "0", GIT_CONFIG_NOSYSTEM: "1" };
-    const { stdout } = await run("git", ["-c", "protocol.ext.allow=never", ...args], { cwd: directory, signal, env, maxBuffer: 16 * 1024 * 1024 });
+    const { stdout } = await run("git", ["-c", "protocol.ext.allow=never", ...args], {
+      cwd: directory,
+      signal,
+      env,
+      maxBuffer: 16 * 1024 * 1024,
+    });
     return stdout;
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
-      throw new StepError("DOWNLOAD_FAILED", `Cannot clone "${remote}": there is no git program`, { cause, hint: "Install git" });
+      throw new StepError("DOWNLOAD_FAILED", `Cannot clone "${remote}": there is no git program`, {
+        cause,
+        hint: "Install git",
+      });
     }
     const reason = (cause as { readonly stderr?: string }).stderr?.trim();
-    throw new StepError("DOWNLOAD_FAILED", `Cannot clone "${remote}": ${reason === undefined || reason === "" ? String(cause) : reason}`, { cause });
+    throw new StepError(
+      "DOWNLOAD_FAILED",
+      `Cannot clone "${remote}": ${reason === undefined || reason === "" ? String(cause) : reason}`,
+      { cause },
+    );
   }
 }

@@ -28,9 +28,13 @@ export function parseChmod(text: string): Chmod {
 }
 
 function invalidChmod(text: string): StepError {
-  return new StepError("COPY_INVALID", `Cannot use --chmod "${text}": wanted an octal number from 0 to 7777, or a symbolic mode`, {
-    hint: 'Write for example --chmod=755 or --chmod="u=rwX,go=rX"',
-  });
+  return new StepError(
+    "COPY_INVALID",
+    `Cannot use --chmod "${text}": wanted an octal number from 0 to 7777, or a symbolic mode`,
+    {
+      hint: 'Write for example --chmod=755 or --chmod="u=rwX,go=rX"',
+    },
+  );
 }
 
 function parseClause(clause: string, text: string): ModeChange {
@@ -53,7 +57,10 @@ function createChange(operator: string, permissions: string, mask: number): Mode
   };
 }
 
-function permissionBits(permissions: string, { mode, directory }: { readonly mode: number; readonly directory: boolean }): number {
+function permissionBits(
+  permissions: string,
+  { mode, directory }: { readonly mode: number; readonly directory: boolean },
+): number {
   if (/^[ugo]$/.test(permissions)) {
     const shift = { u: 6, g: 3, o: 0 }[permissions as "u" | "g" | "o"];
     return ((mode >> shift) & 7) * EXECUTE;

@@ -52,7 +52,11 @@ function resolveGroup(word: string, lookup: OwnerLookup): number | undefined {
 
 function lookupTree(word: string, { tree }: OwnerLookup): FileTree {
   if (tree !== undefined) return tree;
-  throw new StepError("USER_UNKNOWN", `Cannot use --chown "${word}" with --link: names are looked up in the image beneath, which --link does not see`, {
-    hint: "Use numeric ids, or leave out --link",
-  });
+  throw new StepError(
+    "USER_UNKNOWN",
+    `Cannot use --chown "${word}" with --link: names are looked up in the image beneath, which --link does not see`,
+    {
+      hint: "Use numeric ids, or leave out --link",
+    },
+  );
 }

@@ -41,12 +41,19 @@ function placeArchiveEntry(tree: StagedTree, entry: Entry, { target, implied }: 
   else tree.write(linkEntry(tree, { ...entry, path: place }, within(target, cleanPath(entry.linkname ?? ""))));
 }
 
-/** A hard link to a file of this archive; to a file of the base, the same as a copy of it would be. */
+/** A hard link to a file that this copy wrote; what the link says of owner, mode and time goes for the file, as tar has it. */
 function linkEntry(tree: StagedTree, entry: Entry, linkname: string): Entry {
-  const linked = tree.lookup(linkname);
-  if (linked?.type === "hardlink" && tree.isWritten(linkname)) return { ...entry, linkname: linked.linkname ?? linkname };
-  if (linked !== undefined && tree.isWritten(linkname)) return { ...entry, linkname };
-  throw new StepError("COPY_INVALID", `Cannot unpack "${entry.path}": it is a hard link to "${linkname}", which is not in the archive`);
+  const linked = tree.isWritten(linkname) ? tree.lookup(linkname) : undefined;
+  const path = linked?.type === "hardlink" ? (linked.linkname ?? linkname) : linkname;
+  const file = tree.isWritten(path) ? tree.lookup(path) : undefined;
+  if (file?.type !== "file") {
+    throw new StepError(
+      "COPY_INVALID",
+      `Cannot unpack "${entry.path}": it is a hard link to "${linkname}", which is no file of the archive`,
+    );
+  }
+  tree.write({ ...file, mode: entry.mode, uid: entry.uid, gid: entry.gid, mtime: entry.mtime });
+  return { ...entry, linkname: path };
 }
 
 function within(directory: string, name: string): string {

@@ -94,9 +94,13 @@ function writeEntry(tree: StagedTree, entry: Entry, { placement, links }: WriteC
   if (entry.type === "directory") {
     if (existing !== undefined && existing.type !== "directory") throw notDirectory(entry.path);
   } else if (existing?.type === "directory") {
-    throw new StepError("COPY_INVALID", `Cannot replace directory "/${entry.path}" with a file: a directory stands there`, {
-      hint: "Copy to another path, or remove the directory in an earlier RUN step",
-    });
+    throw new StepError(
+      "COPY_INVALID",
+      `Cannot replace directory "/${entry.path}" with a file: a directory stands there`,
+      {
+        hint: "Copy to another path, or remove the directory in an earlier RUN step",
+      },
+    );
   }
   const first = linkTarget(entry, links);
   if (first === undefined) tree.write(changeEntry(entry, placement));

@@ -59,7 +59,10 @@ function selectPath(tree: FileTree, path: string, options: SelectOptions): Selec
 }
 
 function sourceMissing(path: string): StepError {
-  return new StepError("SOURCE_MISSING", `Cannot copy "/${path}": not found in the build context or stage it is copied from`);
+  return new StepError(
+    "SOURCE_MISSING",
+    `Cannot copy "/${path}": not found in the build context or stage it is copied from`,
+  );
 }
 
 /** True for a path below a root that is left out. */
@@ -97,12 +100,18 @@ function matchWildcard(tree: FileTree, pattern: string): string[] {
   const fixed = names.slice(0, first).join("/").replaceAll(/\\(.)/gs, "$1");
   const base = resolvePath(tree, fixed, { followLast: true });
   if (base.entry?.type !== "directory") return [];
-  return names.slice(first).reduce((paths, name) => paths.flatMap((path) => matchName(tree, path, name)), [base.path]).toSorted();
+  return names
+    .slice(first)
+    .reduce((paths, name) => paths.flatMap((path) => matchName(tree, path, name)), [base.path])
+    .toSorted();
 }
 
 function matchName(tree: FileTree, path: string, pattern: string): string[] {
   const matches = createPathMatcher(pattern);
-  return tree.list(path).filter(matches).map((name) => join(path, name).replaceAll(/[\\*?[]/g, String.raw`\$&`));
+  return tree
+    .list(path)
+    .filter(matches)
+    .map((name) => join(path, name).replaceAll(/[\\*?[]/g, String.raw`\$&`));
 }
 
 /** `--parents`: the source is cut at its pivot `/./`; what is below the pivot keeps its directories. */
@@ -115,7 +124,10 @@ function selectWithParents(tree: FileTree, source: string, options: SelectOption
   const selected = roots.map((path): SelectedRoot => {
     const base = resolvePath(tree, path, { followLast: true });
     if (base.entry === undefined) throw sourceMissing(path);
-    const children = pattern === "" ? selectBelow(tree, base.path, exclude) : selectMatching(tree, { root: base.path, pattern, exclude });
+    const children =
+      pattern === ""
+        ? selectBelow(tree, base.path, exclude)
+        : selectMatching(tree, { root: base.path, pattern, exclude });
     return { name: "", entry: base.entry, children, parents: true };
   });
   const found = selected.some((each) => pattern === "" || each.children.length > 0);

@@ -52,7 +52,9 @@ function answerOf(entry: Entry | undefined): string {
   if (entry === undefined) return "absent";
   if (entry.type === "symlink") return `symlink ${entry.linkname ?? ""}`;
   if (entry.type !== "directory") return entry.type;
-  const xattrs = Object.entries(entry.xattrs ?? {}).map(([name, value]) => `${name}=${Buffer.from(value).toString("hex")}`);
+  const xattrs = Object.entries(entry.xattrs ?? {}).map(
+    ([name, value]) => `${name}=${Buffer.from(value).toString("hex")}`,
+  );
   return ["directory", entry.mode.toString(8), entry.uid, entry.gid, ...xattrs.toSorted()].join(" ");
 }
 
@@ -63,7 +65,10 @@ function isBelow(path: string, roots: ReadonlySet<string>): boolean {
   return false;
 }
 
-function hideBelow(path: string, state: { readonly written: Map<string, Entry>; readonly replaced: Set<string> }): void {
+function hideBelow(
+  path: string,
+  state: { readonly written: Map<string, Entry>; readonly replaced: Set<string> },
+): void {
   state.replaced.add(path);
   for (const other of state.written.keys()) if (other.startsWith(`${path}/`)) state.written.delete(other);
 }

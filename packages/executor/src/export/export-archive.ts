@@ -31,7 +31,16 @@ export async function* ociArchive(output: ImageOutput, { names, signal }: Archiv
 
 async function* ociMembers(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<NewMember> {
   yield textMember("oci-layout", JSON.stringify({ imageLayoutVersion: "1.0.0" }));
-  yield textMember("index.json", Buffer.from(encodeIndex({ schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: namedDescriptors(output.descriptor, names) }).bytes).toString("utf8"));
+  yield textMember(
+    "index.json",
+    Buffer.from(
+      encodeIndex({
+        schemaVersion: 2,
+        mediaType: MEDIA_TYPES.index,
+        manifests: namedDescriptors(output.descriptor, names),
+      }).bytes,
+    ).toString("utf8"),
+  );
   yield* blobMembers(output, signal);
 }
 
@@ -39,13 +48,21 @@ async function* blobMembers({ descriptor, content }: ImageOutput, signal: AbortS
   yield { type: "directory", path: "blobs" };
   yield { type: "directory", path: "blobs/sha256" };
   for await (const each of descendants(descriptor, content, signal)) {
-    yield { type: "file", path: `blobs/sha256/${hexOf(each.digest)}`, size: each.size, body: content.fetch(each, { signal }) as AsyncIterable<Uint8Array> };
+    yield {
+      type: "file",
+      path: `blobs/sha256/${hexOf(each.digest)}`,
+      size: each.size,
+      body: content.fetch(each, { signal }) as AsyncIterable<Uint8Array>,
+    };
   }
 }
 
 function namedDescriptors(descriptor: Descriptor, names: readonly string[]): readonly Descriptor[] {
   if (names.length === 0) return [descriptor];
-  return names.map((name) => ({ ...descriptor, annotations: { ...descriptor.annotations, [CONTAINERD_NAME]: name, [REF_NAME]: tagOf(name) } }));
+  return names.map((name) => ({
+    ...descriptor,
+    annotations: { ...descriptor.annotations, [CONTAINERD_NAME]: name, [REF_NAME]: tagOf(name) },
+  }));
 }
 
 function tagOf(name: string): string {
@@ -53,15 +70,25 @@ function tagOf(name: string): string {
 }
 
 /** All that `root` leads to, each once, itself last. */
-async function* descendants(root: Descriptor, content: ImageOutput["content"], signal: AbortSignal, seen: Set<string> = new Set()): AsyncGenerator<Descriptor> {
+async function* descendants(
+  root: Descriptor,
+  content: ImageOutput["content"],
+  signal: AbortSignal,
+  seen: Set<string> = new Set(),
+): AsyncGenerator<Descriptor> {
   if (seen.has(root.digest)) return;
   seen.add(root.digest);
   for (const child of await childrenOf(root, content, signal)) yield* descendants(child, content, signal, seen);
   yield root;
 }
 
-async function childrenOf(descriptor: Descriptor, content: ImageOutput["content"], signal: AbortSignal): Promise<readonly Descriptor[]> {
-  if (isIndexMediaType(descriptor.mediaType)) return parseIndex(await readContent(content, descriptor, { signal })).manifests;
+async function childrenOf(
+  descriptor: Descriptor,
+  content: ImageOutput["content"],
+  signal: AbortSignal,
+): Promise<readonly Descriptor[]> {
+  if (isIndexMediaType(descriptor.mediaType))
+    return parseIndex(await readContent(content, descriptor, { signal })).manifests;
   if (!isManifestMediaType(descriptor.mediaType)) return [];
   const manifest = parseManifest(await readContent(content, descriptor, { signal }));
   return [...manifest.layers, manifest.config];
@@ -105,4 +132,3 @@ function blobPath(descriptor: Descriptor): string {
 function dockerName(name: string): string {
   return name.replace(/^docker\.io\/(?:library\/)?/, "");
 }
-

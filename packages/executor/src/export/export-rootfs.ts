@@ -3,6 +3,7 @@ import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { type Entry, packLayer, walkTree, writeTree } from "@varve/layer";
 import { formatPlatform } from "@varve/oci";
+import { linkEntries } from "../link-entries.ts";
 import { openImageTree } from "../image-tree.ts";
 import type { BuiltImage } from "../build.ts";
 import type { BuildOptions } from "../session.ts";
@@ -29,11 +30,11 @@ async function writeImage(image: BuiltImage, path: string, options: BuildOptions
   const target = resolve(path);
   const entries = await rootfsEntries(image, options);
   const isNew = !existsSync(target) || (await readdir(target)).length === 0;
-  if (!isNew) return writeTree(entries, target, { signal: options.signal });
+  if (!isNew) return writeTree(linkEntries(entries), target, { signal: options.signal });
   await mkdir(dirname(target), { recursive: true });
   const temporary = await mkdtemp(`${target}.partial-`);
   try {
-    await writeTree(entries, temporary, { signal: options.signal });
+    await writeTree(linkEntries(entries), temporary, { signal: options.signal });
     await rm(target, { recursive: true, force: true });
     await rename(temporary, target);
   } finally {
@@ -50,17 +51,12 @@ async function rootfsEntries(image: BuiltImage, options: BuildOptions, prefix = 
 /** The images' file systems as one plain tar. */
 export async function* exportTar(images: readonly BuiltImage[], options: BuildOptions): AsyncGenerator<Uint8Array> {
   const all: Entry[] = [];
-  for (const image of images) all.push(...asHardlinks(await rootfsEntries(image, options, images.length === 1 ? "" : platformName(image))));
-  const packed = await packLayer(all, { store: options.store.content, compression: { type: "none" }, signal: options.signal });
-  yield* options.store.content.fetch(packed.layer.descriptor, { signal: options.signal }) as AsyncIterable<Uint8Array>;
-}
-
-function asHardlinks(entries: readonly Entry[]): Entry[] {
-  const first = new Map<string, string>();
-  return entries.map((entry) => {
-    if (entry.inode === undefined) return entry;
-    const linkname = first.get(entry.inode);
-    if (linkname === undefined) first.set(entry.inode, entry.path);
-    return linkname === undefined ? entry : { ...entry, type: "hardlink" as const, linkname, size: 0 };
+  for (const image of images)
+    all.push(...linkEntries(await rootfsEntries(image, options, images.length === 1 ? "" : platformName(image))));
+  const packed = await packLayer(all, {
+    store: options.store.content,
+    compression: { type: "none" },
+    signal: options.signal,
   });
+  yield* options.store.content.fetch(packed.layer.descriptor, { signal: options.signal }) as AsyncIterable<Uint8Array>;
 }

@@ -37,30 +37,44 @@ export interface Annotations {
 }
 
 /** The images of a build as an exporter shall write them; the result itself where nothing is asked for. */
-export async function rewriteImages(result: BuildResult, rewrite: RewriteOptions, options: BuildOptions): Promise<ImageOutput> {
+export async function rewriteImages(
+  result: BuildResult,
+  rewrite: RewriteOptions,
+  options: BuildOptions,
+): Promise<ImageOutput> {
   if (!isAsked(rewrite)) return result;
   const images: BuiltImage[] = [];
   for (const image of result.images) images.push(await rewriteImage(image, rewrite, options));
-  const layers = new Map<Digest, RootfsLayer>(images.flatMap((image) => image.layers.map((layer) => [layer.layer.descriptor.digest, layer])));
+  const layers = new Map<Digest, RootfsLayer>(
+    images.flatMap((image) => image.layers.map((layer) => [layer.layer.descriptor.digest, layer])),
+  );
   const { store } = options;
   const content: ImageOutput["content"] = {
-    exists: async (descriptor, transfer) => (await store.content.exists(descriptor, transfer)) || result.content.exists(descriptor, transfer),
+    exists: async (descriptor, transfer) =>
+      (await store.content.exists(descriptor, transfer)) || result.content.exists(descriptor, transfer),
     fetch: (descriptor, transfer) => {
       const layer = layers.get(descriptor.digest);
-      return store.blobPath(descriptor.digest) !== undefined || layer === undefined ? store.content.fetch(descriptor, transfer) : layer.content.fetch(descriptor, transfer);
+      return store.blobPath(descriptor.digest) !== undefined || layer === undefined
+        ? store.content.fetch(descriptor, transfer)
+        : layer.content.fetch(descriptor, transfer);
     },
   };
   return { images, content, descriptor: await describe(images, rewrite, options) };
 }
 
 function isAsked({ mediaTypes, forceCompression, clampTimes, annotations }: RewriteOptions): boolean {
-  const annotated = [annotations.manifest, annotations.index, annotations.manifestDescriptor].some((each) => Object.keys(each).length > 0);
+  const annotated = [annotations.manifest, annotations.index, annotations.manifestDescriptor].some(
+    (each) => Object.keys(each).length > 0,
+  );
   return mediaTypes === "docker" || forceCompression !== undefined || clampTimes !== undefined || annotated;
 }
 
 async function rewriteImage(image: BuiltImage, rewrite: RewriteOptions, options: BuildOptions): Promise<BuiltImage> {
   const layers = await Promise.all(image.layers.map((layer) => rewriteLayer(layer, rewrite, options)));
-  const config: ImageConfig = { ...image.config, rootfs: { type: "layers", diff_ids: layers.map(({ layer }) => layer.diffId) } };
+  const config: ImageConfig = {
+    ...image.config,
+    rootfs: { type: "layers", diff_ids: layers.map(({ layer }) => layer.diffId) },
+  };
   const encodedConfig = encodeImageConfig(config);
   await options.store.content.push(encodedConfig.descriptor, chunk(encodedConfig.bytes));
   const annotations = { ...image.manifest.annotations, ...rewrite.annotations.manifest };
@@ -80,21 +94,33 @@ function typed(mediaType: string, { mediaTypes }: RewriteOptions): string {
   return mediaTypes === "docker" ? toDockerMediaType(mediaType) : mediaType;
 }
 
-async function rewriteLayer(layer: RootfsLayer, { forceCompression, clampTimes }: RewriteOptions, options: BuildOptions): Promise<RootfsLayer> {
+async function rewriteLayer(
+  layer: RootfsLayer,
+  { forceCompression, clampTimes }: RewriteOptions,
+  options: BuildOptions,
+): Promise<RootfsLayer> {
   const isBase = layer.createdAt === undefined;
   const clamp = isBase ? undefined : clampTimes;
-  const compress = forceCompression !== undefined && layerCompression(layer.layer.descriptor.mediaType) !== forceCompression.type ? forceCompression : undefined;
+  const compress =
+    forceCompression !== undefined && layerCompression(layer.layer.descriptor.mediaType) !== forceCompression.type
+      ? forceCompression
+      : undefined;
   if (clamp === undefined && compress === undefined) return layer;
   await fetchLayer(layer, options);
   const entries = clampEntries(await layerEntries(layer, options), clamp);
-  const packed = await packLayer(entries, { store: options.store.content, compression: compress ?? options.compression, signal: options.signal });
+  const packed = await packLayer(entries, {
+    store: options.store.content,
+    compression: compress ?? options.compression,
+    signal: options.signal,
+  });
   const index = await storeLayerIndex(packed.index, options.store);
   return { ...layer, layer: packed.layer, index, content: options.store.content };
 }
 
 /** The layer's own entries, whiteouts included, with the contents of its files. */
 async function layerEntries(layer: RootfsLayer, options: BuildOptions): Promise<readonly Entry[]> {
-  const snapshotter = async (): ReturnType<typeof selectSnapshotter> => selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts"));
+  const snapshotter = async (): ReturnType<typeof selectSnapshotter> =>
+    selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts"));
   const layers = createLayers({ ...options, snapshotter });
   const index = await layers.index(layer);
   const tree = stackTrees([{ index, directory: await layers.directory(layer) }]);
@@ -110,12 +136,20 @@ function clampEntries(entries: readonly Entry[], seconds: number | undefined): r
   return entries.map((entry) => (entry.mtime > most ? { ...entry, mtime: most } : entry));
 }
 
-async function describe(images: readonly BuiltImage[], rewrite: RewriteOptions, options: BuildOptions): Promise<Descriptor> {
+async function describe(
+  images: readonly BuiltImage[],
+  rewrite: RewriteOptions,
+  options: BuildOptions,
+): Promise<Descriptor> {
   const { annotations } = rewrite;
   const [first, ...others] = images;
-  const isSingle = others.length === 0 && Object.keys(annotations.index).length === 0 && Object.keys(annotations.manifestDescriptor).length === 0;
+  const isSingle =
+    others.length === 0 &&
+    Object.keys(annotations.index).length === 0 &&
+    Object.keys(annotations.manifestDescriptor).length === 0;
   if (first !== undefined && isSingle) return first.descriptor;
-  const extra = Object.keys(annotations.manifestDescriptor).length === 0 ? {} : { annotations: annotations.manifestDescriptor };
+  const extra =
+    Object.keys(annotations.manifestDescriptor).length === 0 ? {} : { annotations: annotations.manifestDescriptor };
   const encoded = encodeIndex({
     schemaVersion: 2,
     mediaType: typed(MEDIA_TYPES.index, rewrite),

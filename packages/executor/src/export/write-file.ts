@@ -10,7 +10,11 @@ import { StepError } from "../errors.ts";
  * Writes chunks to the file at `path`, which appears whole or not at all.
  * @throws StepError `EXPORT_FAILED`; what made the chunks fail is passed on.
  */
-export async function writeFileWhole(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+export async function writeFileWhole(
+  path: string,
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
   const temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
@@ -23,7 +27,11 @@ export async function writeFileWhole(path: string, chunks: AsyncIterable<Uint8Ar
 }
 
 /** Writes chunks to a stream that stays open. */
-export async function writeStream(stream: Writable, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+export async function writeStream(
+  stream: Writable,
+  chunks: AsyncIterable<Uint8Array>,
+  signal: AbortSignal,
+): Promise<void> {
   await pipeline(chunks, stream, { signal, end: false });
 }
 
@@ -32,5 +40,8 @@ export function exportError(path: string, cause: unknown): unknown {
   const { code, syscall } = cause as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return cause;
   const reason = code === "ENOSPC" ? "the disk is full" : code;
-  return new StepError("EXPORT_FAILED", `Cannot write "${path}": ${reason}`, { cause, hint: "Check the path, its permissions and the space on its disk" });
+  return new StepError("EXPORT_FAILED", `Cannot write "${path}": ${reason}`, {
+    cause,
+    hint: "Check the path, its permissions and the space on its disk",
+  });
 }

@@ -3,12 +3,16 @@ import { join } from "node:path";
 import type { FileSet, RunMount } from "@varve/graph";
 import { resolvePath, writeTree } from "@varve/layer";
 import { selectSource } from "../copy/selection.ts";
+import { linkEntries } from "../link-entries.ts";
 import { StepError } from "../errors.ts";
 import { escapeWildcards } from "./mount-inputs.ts";
 import type { MountContext, OpenMount } from "./open-mounts.ts";
 
 /** `type=bind`: a part of a context or of a stage. What the process writes there is thrown away. */
-export async function openBindMount(mount: Extract<RunMount, { type: "bind" }>, context: MountContext): Promise<OpenMount> {
+export async function openBindMount(
+  mount: Extract<RunMount, { type: "bind" }>,
+  context: MountContext,
+): Promise<OpenMount> {
   const source = await openFileSet(mount.from, mount.source, context);
   return { mount: { type: "bind", source, target: mount.target, readonly: mount.readonly } };
 }
@@ -21,11 +25,18 @@ export async function openFileSet(from: FileSet, source: string, context: MountC
   return from.type === "step" ? openStage(from, source, context) : openContext(from.name, source, context);
 }
 
-async function openStage(from: Extract<FileSet, { type: "step" }>, source: string, { session, resolve, stack }: MountContext): Promise<string> {
+async function openStage(
+  from: Extract<FileSet, { type: "step" }>,
+  source: string,
+  { session, resolve, stack }: MountContext,
+): Promise<string> {
   const { tree, directories } = await session.layers.extractedTree(await resolve(from.step));
   const { path, entry } = resolvePath(tree, source, { followLast: true });
   if (entry === undefined) {
-    throw new StepError("SOURCE_MISSING", `Cannot mount "${source}": not found in the stage or image it is mounted from`);
+    throw new StepError(
+      "SOURCE_MISSING",
+      `Cannot mount "${source}": not found in the stage or image it is mounted from`,
+    );
   }
   const snapshotter = await session.snapshotter();
   const directory = await session.options.store.makeTemporaryDirectory("mounts");
@@ -37,10 +48,14 @@ async function openStage(from: Extract<FileSet, { type: "step" }>, source: strin
 async function openContext(name: string, source: string, { session }: MountContext): Promise<string> {
   const { tree } = await session.context(name);
   const [root] = selectSource(tree, escapeWildcards(source), { exclude: [], parents: false });
-  if (root === undefined) throw new StepError("SOURCE_MISSING", `Cannot mount "${source}": not found in the build context`);
+  if (root === undefined)
+    throw new StepError("SOURCE_MISSING", `Cannot mount "${source}": not found in the build context`);
   const directory = await session.options.store.makeTemporaryDirectory("tmp");
   const top = { ...root.entry, path: "root" };
   await mkdir(directory, { recursive: true });
-  await writeTree([top, ...root.children.map((child) => ({ ...child, path: `root/${child.path}` }))], directory);
+  await writeTree(
+    linkEntries([top, ...root.children.map((child) => ({ ...child, path: `root/${child.path}` }))]),
+    directory,
+  );
   return join(directory, "root");
 }

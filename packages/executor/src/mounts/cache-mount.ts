@@ -27,7 +27,10 @@ export async function openCacheMount(mount: CacheMount, context: MountContext): 
 }
 
 function cacheName({ id, uid, gid, mode }: CacheMount): string {
-  return createHash("sha256").update(JSON.stringify([id, uid, gid, mode])).digest("hex").slice(0, 32);
+  return createHash("sha256")
+    .update(JSON.stringify([id, uid, gid, mode]))
+    .digest("hex")
+    .slice(0, 32);
 }
 
 /** Fills a new cache beside its place, then moves it there: whoever comes second uses the first one's. */
@@ -49,7 +52,11 @@ async function makeCache(path: string, mount: CacheMount, context: MountContext)
   });
 }
 
-async function lockSlot(parent: string, sharing: "private" | "locked", { stack, session }: MountContext): Promise<string> {
+async function lockSlot(
+  parent: string,
+  sharing: "private" | "locked",
+  { stack, session }: MountContext,
+): Promise<string> {
   for (let slot = 0; ; slot = sharing === "private" ? slot + 1 : slot) {
     const lock = join(parent, `${slot}.lock`);
     if (await takeLock(lock)) {

@@ -37,11 +37,15 @@ export interface MountContext {
  * Opens the mounts of a RUN step, parents before children.
  * @throws StepError `SECRET_MISSING`, `SSH_MISSING` for what is required and was not given.
  */
-export async function openMounts(step: RunStep, context: Omit<MountContext, "stack" | "position">): Promise<OpenMounts> {
+export async function openMounts(
+  step: RunStep,
+  context: Omit<MountContext, "stack" | "position">,
+): Promise<OpenMounts> {
   const stack = new AsyncDisposableStack();
   const opened: OpenMount[] = [];
   try {
-    for (const [position, mount] of step.mounts.entries()) opened.push(await openMount(mount, { ...context, stack, position }));
+    for (const [position, mount] of step.mounts.entries())
+      opened.push(await openMount(mount, { ...context, stack, position }));
   } catch (error) {
     await stack.disposeAsync();
     throw error;

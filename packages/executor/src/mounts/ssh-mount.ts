@@ -9,13 +9,20 @@ import type { MountContext, OpenMount } from "./open-mounts.ts";
  * `type=ssh`: a socket that passes on to the agent on this machine, with the owner and mode that were asked for.
  * @throws StepError `SSH_MISSING` where it is required and was not given.
  */
-export async function openSshMount(mount: Extract<RunMount, { type: "ssh" }>, { session, stack, position }: MountContext): Promise<OpenMount> {
+export async function openSshMount(
+  mount: Extract<RunMount, { type: "ssh" }>,
+  { session, stack, position }: MountContext,
+): Promise<OpenMount> {
   const agent = session.options.ssh.get(mount.id);
   if (agent === undefined) {
     if (!mount.required) return { mount: undefined };
-    throw new StepError("SSH_MISSING", `Cannot mount ssh agent "${mount.id}": none was given, and the step requires it`, {
-      hint: "Start an agent and pass it on with --ssh default",
-    });
+    throw new StepError(
+      "SSH_MISSING",
+      `Cannot mount ssh agent "${mount.id}": none was given, and the step requires it`,
+      {
+        hint: "Start an agent and pass it on with --ssh default",
+      },
+    );
   }
   const path = join(await session.options.store.makeTemporaryDirectory("tmp"), "agent");
   stack.use(await forward(path, agent));

@@ -13,7 +13,24 @@ const MS_REMOUNT = 0x20;
 const MS_RDONLY = 1;
 const MS_PRIVATE = 0x40000;
 const PR_CAPBSET_DROP = 24;
-const RESOURCES = ["cpu", "fsize", "data", "stack", "core", "rss", "nproc", "nofile", "memlock", "as", "locks", "sigpending", "msgqueue", "nice", "rtprio", "rttime"];
+const RESOURCES = [
+  "cpu",
+  "fsize",
+  "data",
+  "stack",
+  "core",
+  "rss",
+  "nproc",
+  "nofile",
+  "memlock",
+  "as",
+  "locks",
+  "sigpending",
+  "msgqueue",
+  "nice",
+  "rtprio",
+  "rttime",
+];
 const NOT_FOUND = 127;
 const NOT_EXECUTABLE = 126;
 
@@ -21,8 +38,10 @@ type Call = (...values: unknown[]) => number;
 
 const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi").default;
 const libc = koffi.load(null);
-const declare = (signature: string): Call => libc.func(signature) as unknown as Call;
-const mount = declare("int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)");
+const declare = (signature: string): Call => libc.func(signature);
+const mount = declare(
+  "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
+);
 const chroot = declare("int chroot(const char *path)");
 const sethostname = declare("int sethostname(const char *name, size_t length)");
 const prctl = declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
@@ -35,7 +54,7 @@ function check(result: number, what: string): void {
 function main(): never {
   const plan = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as InitPlan;
   const { command } = plan;
-  if (plan.mounts.length > 0) check(mount("none", "/", "none", MS_REC | MS_PRIVATE, null as never), "make mounts private");
+  if (plan.mounts.length > 0) check(mount("none", "/", "none", MS_REC | MS_PRIVATE, null), "make mounts private");
   for (const each of plan.mounts) makeMount(each);
   if (plan.loopback) spawnSync("ip", ["link", "set", "lo", "up"]);
   if (plan.hostname !== undefined) check(sethostname(plan.hostname, Buffer.byteLength(plan.hostname)), "sethostname");
@@ -52,7 +71,11 @@ function main(): never {
 
 function makeMount({ type, source, target, flags, options, readonly }: InitMount): void {
   check(mount(source, target, type, flags, options ?? null), `mount ${type} on ${target}`);
-  if (readonly === true) check(mount("none", target, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | (flags & ~MS_REC), null as never), `remount ${target} read-only`);
+  if (readonly === true)
+    check(
+      mount("none", target, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | (flags & ~MS_REC), null),
+      `remount ${target} read-only`,
+    );
 }
 
 function setLimit(name: string, soft: number, hard: number): void {
@@ -63,13 +86,14 @@ function setLimit(name: string, soft: number, hard: number): void {
 }
 
 function become(args: readonly string[], env: readonly string[]): never {
-  const variables = Object.fromEntries(env.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]));
+  const variables = Object.fromEntries(
+    env.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
+  );
   const [name = ""] = args;
   const path = findExecutable(name, variables["PATH"] ?? "");
   if (path === undefined) exit(`${name}: not found or not executable in the image`, NOT_FOUND);
-  const replace = process.execve as ((file: string, args: readonly string[], env: Record<string, string>) => never) | undefined;
-  if (replace === undefined) exit("this Node has no process.execve", NOT_EXECUTABLE);
-  return replace.call(process, path, args, variables);
+  if (process.execve === undefined) exit("this Node has no process.execve", NOT_EXECUTABLE);
+  return process.execve(path, args, variables);
 }
 
 function exit(message: string, code: number): never {
@@ -78,7 +102,9 @@ function exit(message: string, code: number): never {
 }
 
 function findExecutable(name: string, path: string): string | undefined {
-  const candidates = name.includes("/") ? [name] : path.split(":").map((directory) => `${directory === "" ? "." : directory}/${name}`);
+  const candidates = name.includes("/")
+    ? [name]
+    : path.split(":").map((directory) => `${directory === "" ? "." : directory}/${name}`);
   return candidates.find((candidate) => {
     try {
       accessSync(candidate, constants.X_OK);
@@ -92,5 +118,8 @@ function findExecutable(name: string, path: string): string | undefined {
 try {
   main();
 } catch (error) {
-  exit(`varve init: ${error instanceof Error ? error.message : String(error)}`, Number(process.env["VARVE_INIT_FAILURE"] ?? NOT_EXECUTABLE));
+  exit(
+    `varve init: ${error instanceof Error ? error.message : String(error)}`,
+    Number(process.env["VARVE_INIT_FAILURE"] ?? NOT_EXECUTABLE),
+  );
 }

@@ -25,10 +25,14 @@ export function createMountPoints(rootfs: string): MountPoints {
   return {
     make(target, kind) {
       const path = join(rootfs, resolveInRoot(rootfs, target));
-      const names = path.slice(rootfs.length).split("/").filter((name) => name !== "");
+      const names = path
+        .slice(rootfs.length)
+        .split("/")
+        .filter((name) => name !== "");
       for (let count = 1; count <= names.length; count += 1) {
         const current = join(rootfs, ...names.slice(0, count));
-        if (lstatSync(current, { throwIfNoEntry: false }) === undefined) makeOne(current, count === names.length ? kind : "directory");
+        if (lstatSync(current, { throwIfNoEntry: false }) === undefined)
+          makeOne(current, count === names.length ? kind : "directory");
       }
       return path;
     },
@@ -56,7 +60,7 @@ function removeEmpty(path: string): boolean {
 export function resolveInRoot(rootfs: string, target: string): string {
   let pending = target.split("/");
   const resolved: string[] = [];
-  for (let links = 0; pending.length > 0; ) {
+  for (let links = 0; pending.length > 0;) {
     const [name = "", ...rest] = pending;
     pending = rest;
     if (name === "" || name === ".") continue;

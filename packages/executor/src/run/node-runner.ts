@@ -56,7 +56,14 @@ function createPlan(command: RunCommand, { rootfs }: RunOptions, mounts: readonl
   const allowed = command.security === "insecure" ? CAPABILITIES : SANDBOX_CAPABILITIES;
   const dropped = CAPABILITIES.flatMap((name, number) => (allowed.includes(name) ? [] : [number]));
   const isolated = mounts.length > 0;
-  return { rootfs, mounts, hostname: isolated ? command.hostname : undefined, loopback: isolated && command.network === "none", dropped, command };
+  return {
+    rootfs,
+    mounts,
+    hostname: isolated ? command.hostname : undefined,
+    loopback: isolated && command.network === "none",
+    dropped,
+    command,
+  };
 }
 
 interface InitRun {
@@ -64,7 +71,11 @@ interface InitRun {
   readonly options: RunOptions;
 }
 
-async function runInit(program: string, args: readonly string[], { plan, options }: InitRun): Promise<{ readonly exitCode: number }> {
+async function runInit(
+  program: string,
+  args: readonly string[],
+  { plan, options }: InitRun,
+): Promise<{ readonly exitCode: number }> {
   const file = join(options.scratch, "plan.json");
   writeFileSync(file, JSON.stringify(plan), { mode: 0o600 });
   const init = join(import.meta.dirname, `init${extname(import.meta.filename)}`);
@@ -78,7 +89,10 @@ async function runInit(program: string, args: readonly string[], { plan, options
     },
     kill: killGroup,
   });
-  if (exitCode === INIT_FAILURE) throw new StepError("RUNNER_FAILED", `Cannot start the process: ${said.trim()}`, { hint: "Try another runner with --runner, or see varve doctor" });
+  if (exitCode === INIT_FAILURE)
+    throw new StepError("RUNNER_FAILED", `Cannot start the process: ${said.trim()}`, {
+      hint: "Try another runner with --runner, or see varve doctor",
+    });
   return { exitCode };
 }
 
@@ -92,14 +106,32 @@ function planMounts(points: MountPoints, command: RunCommand, { files, options }
   const dev = join(options.scratch, "dev");
   makeDevices(dev, command.shmSize ?? SHM_SIZE);
   const secure = MS_NOSUID | MS_NOEXEC | MS_NODEV;
-  const bind = (source: string, target: string, readonly: boolean): InitMount => ({ type: "none", source, target, flags: MS_BIND | MS_REC, readonly });
+  const bind = (source: string, target: string, readonly: boolean): InitMount => ({
+    type: "none",
+    source,
+    target,
+    flags: MS_BIND | MS_REC,
+    readonly,
+  });
   return [
     bind(options.rootfs, options.rootfs, false),
     { type: "proc", source: "proc", target: at("/proc"), flags: secure },
     bind("/sys", at("/sys"), true),
     bind(dev, at("/dev"), false),
-    { type: "tmpfs", source: "shm", target: join(at("/dev"), "shm"), flags: secure, options: `mode=1777,size=${command.shmSize ?? SHM_SIZE}` },
-    { type: "devpts", source: "devpts", target: join(at("/dev"), "pts"), flags: MS_NOSUID | MS_NOEXEC, options: "newinstance,ptmxmode=0666,mode=0620" },
+    {
+      type: "tmpfs",
+      source: "shm",
+      target: join(at("/dev"), "shm"),
+      flags: secure,
+      options: `mode=1777,size=${command.shmSize ?? SHM_SIZE}`,
+    },
+    {
+      type: "devpts",
+      source: "devpts",
+      target: join(at("/dev"), "pts"),
+      flags: MS_NOSUID | MS_NOEXEC,
+      options: "newinstance,ptmxmode=0666,mode=0620",
+    },
     ...DEVICES.map(([name]) => bind(`/dev/${name}`, join(at("/dev"), name), false)),
     bind(files.resolvConf, points.make("/etc/resolv.conf", "file"), true),
     bind(files.hosts, points.make("/etc/hosts", "file"), true),
@@ -110,11 +142,19 @@ function planMounts(points: MountPoints, command: RunCommand, { files, options }
 function planMount(points: MountPoints, mount: BindMount | TmpfsMount, dev: string): InitMount {
   if (mount.type === "tmpfs") {
     const size = mount.size === undefined ? "" : `,size=${mount.size}`;
-    return { type: "tmpfs", source: "tmpfs", target: points.make(mount.target, "directory"), flags: MS_NOSUID | MS_NODEV, options: `mode=1777${size}` };
+    return {
+      type: "tmpfs",
+      source: "tmpfs",
+      target: points.make(mount.target, "directory"),
+      flags: MS_NOSUID | MS_NODEV,
+      options: `mode=1777${size}`,
+    };
   }
   const kind = statSync(mount.source).isDirectory() ? "directory" : "file";
   if (mount.target.startsWith("/dev/")) makeIn(dev, mount.target.slice("/dev".length), kind);
-  const target = mount.target.startsWith("/dev/") ? join(points.make("/dev", "directory"), mount.target.slice("/dev".length)) : points.make(mount.target, kind);
+  const target = mount.target.startsWith("/dev/")
+    ? join(points.make("/dev", "directory"), mount.target.slice("/dev".length))
+    : points.make(mount.target, kind);
   return { type: "none", source: mount.source, target, flags: MS_BIND | MS_REC, readonly: mount.readonly };
 }
 
@@ -129,13 +169,21 @@ function makeDevices(dev: string, _shmSize: number): void {
   mkdirSync(join(dev, "pts"), { recursive: true });
   mkdirSync(join(dev, "shm"));
   for (const [name] of DEVICES) writeFileSync(join(dev, name), "");
-  const links = { fd: "/proc/self/fd", stdin: "/proc/self/fd/0", stdout: "/proc/self/fd/1", stderr: "/proc/self/fd/2", ptmx: "pts/ptmx" };
+  const links = {
+    fd: "/proc/self/fd",
+    stdin: "/proc/self/fd/0",
+    stdout: "/proc/self/fd/1",
+    stderr: "/proc/self/fd/2",
+    ptmx: "pts/ptmx",
+  };
   for (const [name, target] of Object.entries(links)) spawnSync("ln", ["-s", target, join(dev, name)]);
 }
 
 async function runChrooted(command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {
   if (command.network === "none") {
-    throw new StepError("RUNNER_FAILED", 'Cannot run without network: runner "chroot" makes no namespaces', { hint: "Use another runner, or leave out --network=none" });
+    throw new StepError("RUNNER_FAILED", 'Cannot run without network: runner "chroot" makes no namespaces', {
+      hint: "Use another runner, or leave out --network=none",
+    });
   }
   await using stack = new AsyncDisposableStack();
   const points = stack.use(createMountPoints(options.rootfs));
@@ -145,7 +193,7 @@ async function runChrooted(command: RunCommand, options: RunOptions): Promise<{ 
     { type: "bind", source: files.hosts, target: "/etc/hosts", readonly: true },
   ];
   makeNodes(points, { rootfs: options.rootfs, stack });
-  for (const mount of [...base, ...command.mounts]) await emulateMount(mount, { rootfs: options.rootfs, points, stack });
+  for (const mount of [...base, ...command.mounts]) await emulateMount(mount, { points, stack });
   return runInit(process.execPath, [], { plan: createPlan(command, options, []), options });
 }
 
@@ -156,7 +204,10 @@ interface Emulation {
 }
 
 /** What stands at the target is moved aside while the process runs. */
-async function emulateMount(mount: BindMount | TmpfsMount, { rootfs, points, stack }: Emulation): Promise<void> {
+async function emulateMount(
+  mount: BindMount | TmpfsMount,
+  { points, stack }: Omit<Emulation, "rootfs">,
+): Promise<void> {
   const isFile = mount.type === "bind" && statSync(mount.source).isFile();
   const path = points.make(mount.target, isFile ? "file" : "directory");
   const aside = join(dirname(path), `.varve-aside-${basename(path)}`);
@@ -200,4 +251,3 @@ export function chrootProblem(): string | undefined {
   if (tried.status === 0) return undefined;
   return tried.error === undefined ? tried.stderr.trim() : "there is no program chroot";
 }
-

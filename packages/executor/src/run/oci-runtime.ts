@@ -24,7 +24,11 @@ type RuntimeOptions = RunOptions & { readonly name: "runc" | "crun"; readonly pr
 
 async function run(command: RunCommand, options: RuntimeOptions): Promise<{ readonly exitCode: number }> {
   using points = createMountPoints(options.rootfs);
-  const config = createRuntimeConfig(command, { rootfs: options.rootfs, files: writeHostFiles(options.scratch, command), rootless: inUserNamespace() });
+  const config = createRuntimeConfig(command, {
+    rootfs: options.rootfs,
+    files: writeHostFiles(options.scratch, command),
+    rootless: inUserNamespace(),
+  });
   makeMountPoints(points, command);
   writeBundle(options.scratch, config);
   const id = `varve-${randomUUID()}`;
@@ -70,11 +74,16 @@ function explainFailure(log: string, { exitCode, command, onOutput }: Failure): 
   const messages = existsSync(log) ? readErrors(readFileSync(log, "utf8")) : [];
   if (messages.length === 0) return exitCode;
   const message = messages.join("; ");
-  if (/executable file.*not found|no such file or directory|not found in \$PATH|permission denied/i.test(message) && /exec/i.test(message)) {
+  if (
+    /executable file.*not found|no such file or directory|not found in \$PATH|permission denied/i.test(message) &&
+    /exec/i.test(message)
+  ) {
     onOutput("stderr", Buffer.from(`${command.args[0] ?? ""}: not found or not executable in the image\n`));
     return NOT_FOUND;
   }
-  throw new StepError("RUNNER_FAILED", `Cannot start the process: ${message}`, { hint: "Try another runner with --runner, or see varve doctor" });
+  throw new StepError("RUNNER_FAILED", `Cannot start the process: ${message}`, {
+    hint: "Try another runner with --runner, or see varve doctor",
+  });
 }
 
 function readErrors(log: string): string[] {

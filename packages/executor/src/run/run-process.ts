@@ -15,7 +15,11 @@ export interface ProcessOptions extends Pick<RunOptions, "signal" | "onOutput"> 
  */
 export async function runProcess(program: string, args: readonly string[], options: ProcessOptions): Promise<number> {
   options.signal.throwIfAborted();
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env: options.env ?? process.env });
+  const child = spawn(program, args, {
+    stdio: ["ignore", "pipe", "pipe"],
+    detached: true,
+    env: options.env ?? process.env,
+  });
   child.stdout.on("data", (chunk: Buffer) => options.onOutput("stdout", chunk));
   child.stderr.on("data", (chunk: Buffer) => options.onOutput("stderr", chunk));
   const onAbort = (): void => {
@@ -23,14 +27,17 @@ export async function runProcess(program: string, args: readonly string[], optio
   };
   options.signal.addEventListener("abort", onAbort, { once: true });
   try {
-    return await new Promise<number>((resolve, reject) => {
-      child.once("error", (cause) => reject(new StepError("RUNNER_FAILED", `Cannot start "${program}": ${cause.message}`, { cause })));
+    const exitCode = await new Promise<number>((resolve, reject) => {
+      child.once("error", (cause) =>
+        reject(new StepError("RUNNER_FAILED", `Cannot start "${program}": ${cause.message}`, { cause })),
+      );
       child.once("close", (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
     });
+    if (!options.signal.aborted) return exitCode;
   } finally {
     options.signal.removeEventListener("abort", onAbort);
-    if (options.signal.aborted) throw new StepError("CANCELLED", "Cannot finish the step: the build was cancelled", { cause: options.signal.reason });
   }
+  throw new StepError("CANCELLED", "Cannot finish the step: the build was cancelled", { cause: options.signal.reason });
 }
 
 function signalNumber(signal: NodeJS.Signals | null): number {

@@ -69,6 +69,11 @@ let checked: { readonly problem: string | undefined } | undefined;
 
 /** OCI runtimes need a mount namespace; asking the kernel for one is the truth, and cheap. */
 function namespaceProblem(): string | undefined {
-  checked ??= { problem: spawnSync("unshare", ["--mount", "true"]).status === 0 ? undefined : "the kernel gives this process no mount namespace" };
+  checked ??= {
+    problem:
+      spawnSync("unshare", ["--mount", "true"]).status === 0
+        ? undefined
+        : "the kernel gives this process no mount namespace",
+  };
   return checked.problem;
 }

@@ -11,7 +11,9 @@ export function inUserNamespace(): boolean {
 }
 
 /** A command line, or why there is none. */
-export type NamespaceCommand = { readonly command: string; readonly args: readonly string[] } | { readonly problem: string; readonly hint: string };
+export type NamespaceCommand =
+  | { readonly command: string; readonly args: readonly string[] }
+  | { readonly problem: string; readonly hint: string };
 
 /**
  * The command with which a user who is not root runs `argv` again as root of a user namespace of their own, with the
@@ -21,16 +23,24 @@ export function userNamespaceCommand(argv: readonly string[]): NamespaceCommand 
   const [limit] = readOr("/proc/sys/user/max_user_namespaces", "1").split("\n");
   const clone = readOr("/proc/sys/kernel/unprivileged_userns_clone", "1").trim();
   if (limit === "0" || clone === "0") {
-    return { problem: "user namespaces are turned off on this machine", hint: "Run as root, or set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces above 0" };
+    return {
+      problem: "user namespaces are turned off on this machine",
+      hint: "Run as root, or set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces above 0",
+    };
   }
   const mapped = hasSubordinateIds("/etc/subuid") && hasSubordinateIds("/etc/subgid");
   const map = mapped ? ["--map-auto"] : [];
-  return { command: "unshare", args: ["--user", "--map-root-user", ...map, "--mount", "--propagation", "slave", "--", ...argv] };
+  return {
+    command: "unshare",
+    args: ["--user", "--map-root-user", ...map, "--mount", "--propagation", "slave", "--", ...argv],
+  };
 }
 
 function hasSubordinateIds(file: string): boolean {
   const { username, uid } = userInfo();
-  return readOr(file, "").split("\n").some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
+  return readOr(file, "")
+    .split("\n")
+    .some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
 }
 
 function readOr(path: string, fallback: string): string {

@@ -1,7 +1,6 @@
-import { scanDirectory, writeTree } from "@varve/layer";
+import { joinHardlinks, scanDirectory, writeTree } from "@varve/layer";
 
 /** Copies what stands in directory `from` into directory `to`: owners, modes, times, links and xattrs come along. */
 export async function copyTree(from: string, to: string): Promise<void> {
-  const entries = await scanDirectory(from);
-  await writeTree(entries.filter((entry) => entry.path !== ""), to);
+  await writeTree(joinHardlinks(scanDirectory(from, { xattrs: "read" })), to);
 }

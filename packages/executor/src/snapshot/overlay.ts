@@ -26,7 +26,10 @@ async function prepare(base: SnapshotBase, { directory, xattrs }: Place): Promis
   await Promise.all(lowers.map((path, position) => symlink(path, join(directory, "lower", String(position)))));
   const lowerdir = lowers.map((_, position) => `lower/${position}`).join(":");
   const user = xattrs === "user" ? ",userxattr" : "";
-  mountBelow(directory, `lowerdir=${lowerdir},upperdir=upper,workdir=work,index=off,redirect_dir=off,metacopy=off${user}`);
+  mountBelow(
+    directory,
+    `lowerdir=${lowerdir},upperdir=upper,workdir=work,index=off,redirect_dir=off,metacopy=off${user}`,
+  );
   let mounted = true;
   const unmount = (): void => {
     if (mounted) umount2(rootfs, MNT_DETACH);

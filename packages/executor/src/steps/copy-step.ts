@@ -11,6 +11,7 @@ import { type SelectedRoot, selectSource } from "../copy/selection.ts";
 import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
 import { downloadFile } from "../copy/download.ts";
 import { cloneRepository } from "../copy/git.ts";
+import { linkEntries } from "../link-entries.ts";
 import type { StepKey } from "../keys.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
@@ -43,7 +44,10 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
       const inputs = await cheapInputs(step, resolve, sources);
       return keyOf(inputs, step.link ? undefined : (await parent()).digest);
     },
-    preciseKey: step.link && !hasStageSource ? undefined : async () => keyOf(await sourceDigests(), step.link ? undefined : (await staged()).viewDigest()),
+    preciseKey:
+      step.link && !hasStageSource
+        ? undefined
+        : async () => keyOf(await sourceDigests(), step.link ? undefined : (await staged()).viewDigest()),
     make: async () => ({ entries: (await staged()).entries() }),
   };
 }
@@ -54,7 +58,11 @@ function lazy<T>(make: () => Promise<T>): () => Promise<T> {
 }
 
 /** Inputs by what is known without looking at files: a stage's rootfs instead of what is copied from it. */
-async function cheapInputs(step: CopyStep, resolve: (step: Step) => Promise<Rootfs>, sources: () => Promise<readonly OpenSource[]>): Promise<Digest[]> {
+async function cheapInputs(
+  step: CopyStep,
+  resolve: (step: Step) => Promise<Rootfs>,
+  sources: () => Promise<readonly OpenSource[]>,
+): Promise<Digest[]> {
   return Promise.all(
     step.sources.map(async (source, position) => {
       if (source.type === "path" && source.from.type === "step") return (await resolve(source.from.step)).digest;
@@ -72,7 +80,11 @@ async function openBase(step: CopyStep, session: Session, parent: () => Promise<
   return needsNames ? (await session.layers.extractedTree(rootfs)).tree : session.layers.tree(rootfs);
 }
 
-async function openSources(step: CopyStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<readonly OpenSource[]> {
+async function openSources(
+  step: CopyStep,
+  session: Session,
+  resolve: (step: Step) => Promise<Rootfs>,
+): Promise<readonly OpenSource[]> {
   return Promise.all(step.sources.map((source) => openSource(source, { step, session, resolve })));
 }
 
@@ -91,10 +103,18 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
       return openInline(source, undatedTime(session.options.epoch));
     case "http": {
       const download = await downloadFile(source.url, { checksum: step.checksum, ...session.options });
-      return { roots: [fileRoot(download.entry, download.name)], unpack: step.unpack === true, digest: download.digest };
+      return {
+        roots: [fileRoot(download.entry, download.name)],
+        unpack: step.unpack === true,
+        digest: download.digest,
+      };
     }
     case "git": {
-      const clone = await cloneRepository(source, { checksum: step.checksum, exclude: step.exclude, ...session.options });
+      const clone = await cloneRepository(source, {
+        checksum: step.checksum,
+        exclude: step.exclude,
+        ...session.options,
+      });
       return { roots: [clone.root], unpack: false, digest: clone.digest };
     }
     default:
@@ -109,14 +129,27 @@ function fileRoot(entry: Entry, name: string): SelectedRoot {
 function openInline(source: Extract<CopySource, { type: "inline" }>, mtime: bigint): OpenSource {
   const bytes = Buffer.from(source.content);
   const digest = digestOf(bytes);
-  const entry: Entry = { path: source.name, type: "file", mode: 0o644, uid: 0, gid: 0, size: bytes.length, mtime, digest, content: { bytes } };
+  const entry: Entry = {
+    path: source.name,
+    type: "file",
+    mode: 0o644,
+    uid: 0,
+    gid: 0,
+    size: bytes.length,
+    mtime,
+    digest,
+    content: { bytes },
+  };
   return { roots: [fileRoot(entry, source.name)], unpack: false, digest };
 }
 
 async function openPath(source: Extract<CopySource, { type: "path" }>, context: SourceContext): Promise<OpenSource> {
-  const { step, session } = context;
+  const { step } = context;
   const { tree, complete, save } = await openFileSet(source.from, context);
-  const selected = explainMissing(() => selectSource(tree, source.path, { exclude: step.exclude, parents: step.parents }), { source, tree, step });
+  const selected = explainMissing(
+    () => selectSource(tree, source.path, { exclude: step.exclude, parents: step.parents }),
+    { source, tree, step },
+  );
   const roots = selected.map(complete);
   await save();
   return { roots, unpack: step.unpack ?? step.instruction === "ADD", digest: await selectionDigest(roots) };
@@ -137,7 +170,9 @@ async function openFileSet(from: FileSet, { session, resolve }: SourceContext): 
   const { tree, digests } = await session.context(from.name);
   const complete = (root: SelectedRoot): SelectedRoot => {
     const top = root.entry.path;
-    const children = root.children.map((child) => digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child));
+    const children = root.children.map((child) =>
+      digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child),
+    );
     return { ...root, entry: digests.withDigest(top, root.entry), children };
   };
   return { tree, complete, save: () => digests.save() };
@@ -147,18 +182,13 @@ async function openFileSet(from: FileSet, { session, resolve }: SourceContext): 
 function selectionDigest(roots: readonly SelectedRoot[]): Promise<Digest> {
   const entries = roots.flatMap((root, position) => {
     const top = `${position}/${root.name}`;
-    const seen = new Map<string, string>();
-    const all = [{ ...root.entry, path: top }, ...root.children.map((child) => ({ ...child, path: `${top}/${child.path}` }))];
-    return all.map((entry) => asHardlink(entry, seen));
+    const all = [
+      { ...root.entry, path: top },
+      ...root.children.map((child) => ({ ...child, path: `${top}/${child.path}` })),
+    ];
+    return linkEntries(all);
   });
   return treeDigest(entries);
-}
-
-function asHardlink(entry: Entry, seen: Map<string, string>): Entry {
-  if (entry.inode === undefined) return entry;
-  const first = seen.get(entry.inode);
-  if (first === undefined) seen.set(entry.inode, entry.path);
-  return first === undefined ? entry : { ...entry, type: "hardlink", linkname: first };
 }
 
 interface PlaceContext {
@@ -166,7 +196,11 @@ interface PlaceContext {
   readonly session: Session;
 }
 
-async function placeSources(step: CopyStep, sources: readonly OpenSource[], { base, session }: PlaceContext): Promise<StagedTree> {
+async function placeSources(
+  step: CopyStep,
+  sources: readonly OpenSource[],
+  { base, session }: PlaceContext,
+): Promise<StagedTree> {
   const tree = createStagedTree(base);
   const placement: Placement = {
     destination: step.destination,
@@ -182,7 +216,10 @@ async function placeSources(step: CopyStep, sources: readonly OpenSource[], { ba
 
 function stepOwner(step: CopyStep, base: FileTree, tree: StagedTree): Owner | undefined {
   if (step.chown === undefined) return undefined;
-  return resolveOwner(step.chown, { tree: step.link ? undefined : base, remember: (question, answer) => tree.remember(question, answer) });
+  return resolveOwner(step.chown, {
+    tree: step.link ? undefined : base,
+    remember: (question, answer) => tree.remember(question, answer),
+  });
 }
 
 interface RootContext {
@@ -191,7 +228,11 @@ interface RootContext {
   readonly session: Session;
 }
 
-async function placeRoot(tree: StagedTree, root: SelectedRoot, { placement, source, session }: RootContext): Promise<void> {
+async function placeRoot(
+  tree: StagedTree,
+  root: SelectedRoot,
+  { placement, source, session }: RootContext,
+): Promise<void> {
   const archive = source.unpack ? await openArchive(root.entry, session) : undefined;
   if (archive === undefined) placeSelection(tree, root, placement);
   else placeArchive(tree, archive, placement);

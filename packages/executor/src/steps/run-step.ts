@@ -38,7 +38,9 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
   try {
     const { tree, directories } = await session.layers.extractedTree(await resolve(step.parent));
     const snapshotter = await session.snapshotter();
-    const snapshot = stack.use(await snapshotter.prepare({ layers: directories, tree }, await store.makeTemporaryDirectory("mounts")));
+    const snapshot = stack.use(
+      await snapshotter.prepare({ layers: directories, tree }, await store.makeTemporaryDirectory("mounts")),
+    );
     const user = lookupUser(step.user, tree);
     await makeWorkdir(snapshot, step, tree);
     const mounts = stack.use(await openMounts(step, { session, resolve, tree }));
@@ -115,5 +117,9 @@ async function writeScript(step: RunStep, scratch: string): Promise<BindMount | 
 function commandFailed(step: RunStep, exitCode: number, lines: readonly string[]): StepError {
   const shown = lines.length === 0 ? "" : `\n${lines.map((line) => `  ${line}`).join("\n")}`;
   const command = step.args.join(" ");
-  return new StepError("COMMAND_FAILED", `Cannot build: process "${command}" did not complete successfully: exit code: ${exitCode}${shown}`, { exitCode });
+  return new StepError(
+    "COMMAND_FAILED",
+    `Cannot build: process "${command}" did not complete successfully: exit code: ${exitCode}${shown}`,
+    { exitCode },
+  );
 }

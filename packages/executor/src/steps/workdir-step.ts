@@ -9,7 +9,11 @@ import { type Session, undatedTime } from "../session.ts";
 import { lookupUser } from "../users.ts";
 
 /** WORKDIR: makes the directory and what is missing above it, for the user that USER set. */
-export function createWorkdirWork(step: WorkdirStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+export function createWorkdirWork(
+  step: WorkdirStep,
+  session: Session,
+  resolve: (step: Step) => Promise<Rootfs>,
+): StepWork {
   const definition = stepDefinition(step);
   let staged: Promise<StagedTree> | undefined;
   const stage = (): Promise<StagedTree> => (staged ??= stageDirectories(step, session, resolve));
@@ -20,7 +24,11 @@ export function createWorkdirWork(step: WorkdirStep, session: Session, resolve: 
   };
 }
 
-async function stageDirectories(step: WorkdirStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<StagedTree> {
+async function stageDirectories(
+  step: WorkdirStep,
+  session: Session,
+  resolve: (step: Step) => Promise<Rootfs>,
+): Promise<StagedTree> {
   const rootfs = await resolve(step.parent);
   const needsNames = step.user !== "" && namesOwner(step.user);
   const base = needsNames ? (await session.layers.extractedTree(rootfs)).tree : await session.layers.tree(rootfs);
