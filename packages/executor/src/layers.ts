@@ -42,13 +42,16 @@ const MAX_INDEX = 512 * 1024 * 1024;
 export function createLayers(options: LayersOptions): Layers {
   const indexes = new Map<Digest, Promise<LayerIndex>>();
   const directories = new Map<Digest, Promise<string>>();
+  const extractions = new Map<Digest, Promise<void>>();
+  const extractOnce = (layer: RootfsLayer): Promise<void> =>
+    once(extractions, layer.layer.diffId, () => extract(layer, options));
   const directory = (layer: RootfsLayer): Promise<string> =>
-    once(directories, layer.layer.diffId, () => ensureExtracted(layer, options));
+    once(directories, layer.layer.diffId, () => ensureExtracted(layer, options.store, extractOnce));
   const index = (layer: RootfsLayer): Promise<LayerIndex> =>
     once(indexes, layer.layer.diffId, async () => {
       const known = await readIndex(layer, options);
       if (known !== undefined) return known;
-      await extract(layer, options);
+      await extractOnce(layer);
       const fresh = await readIndex(layer, options);
       if (fresh === undefined)
         throw new Error(`Cannot index layer "${layer.layer.diffId}": its index vanished from the store`);
@@ -122,10 +125,14 @@ async function rememberedIndex(diffId: Digest, store: LocalStore): Promise<Descr
   return value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as Descriptor);
 }
 
-async function ensureExtracted(layer: RootfsLayer, options: LayersOptions): Promise<string> {
-  const path = options.store.layerPath(layer.layer.diffId);
-  options.store.use([layer.layer.diffId]);
-  if (!existsSync(path)) await extract(layer, options);
+async function ensureExtracted(
+  layer: RootfsLayer,
+  store: LocalStore,
+  extractOnce: (layer: RootfsLayer) => Promise<void>,
+): Promise<string> {
+  const path = store.layerPath(layer.layer.diffId);
+  store.use([layer.layer.diffId]);
+  if (!existsSync(path)) await extractOnce(layer);
   return path;
 }
 
