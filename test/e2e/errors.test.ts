@@ -1,0 +1,104 @@
+import { execFileSync } from "node:child_process";
+import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, test } from "vitest";
+import { mountsBelow, runVarve, Workspace } from "./varve.ts";
+
+describe("varve build, when things go wrong", () => {
+  test.each([
+    ["an unknown instruction", "FROM busybox\nRUNN true\n", /error UNKNOWN_INSTRUCTION.*RUNN[^]*:2\n[^]*>>> 2 \| RUNN true\n +\| \^{4}[^]*hint: Did you mean RUN\?/],
+    ["an unknown flag", "FROM busybox\nCOPY --frum=x a /a\n", /error UNKNOWN_FLAG.*--frum[^]*hint: Did you mean --from\?/],
+    ["an unknown stage", "FROM busybox AS build\nFROM busybox\nCOPY --from=2 /a /a\n", /error STAGE_UNKNOWN.*invalid stage index 2/],
+    ["a missing file", "FROM busybox\nCOPY nope.txt /\n", /error SOURCE_MISSING.*"nope\.txt".*not found[^]*hint: Did you mean "note\.txt"\?/],
+    ["an ignored file", "FROM busybox\nCOPY secret/key /\n", /error SOURCE_MISSING[^]*hint: The path is excluded by .*\.dockerignore: line 2, "secret"/],
+    ["a user that is not there", "FROM busybox\nUSER ghost\nRUN true\n", /error USER_UNKNOWN.*"ghost"/],
+    ["a required secret", "FROM busybox\nRUN --mount=type=secret,id=k,required=true true\n", /error SECRET_MISSING[^]*--secret id=k/],
+  ])("tells %s", async (_, Dockerfile, expected) => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile, ".dockerignore": "# kept out\nsecret\n", "note.txt": "", "secret/key": "k" });
+    const outcome = await work.fail(["-t", "broken:1", context]);
+    expect(outcome.code).toBe(1);
+    expect(outcome.stderr).toMatch(expected);
+    expect(outcome.stdout).toBe("");
+    expect(existsSync(join(work.store, "index.json"))).toBe(false);
+  });
+
+  test("tells a failing RUN: step, line, exit code and the last output, and leaves nothing behind", async () => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile: "FROM busybox\n\nRUN echo before; echo why >&2; exit 7\n" });
+    const outcome = await work.fail(["-t", "broken:1", "-o", `type=oci,dest=${work.file("x.tar")}`, context]);
+    expect(outcome.stderr).toMatch(/error COMMAND_FAILED.*exit code: 7\n {2}before\n {2}why\nstep: \[2\/2\] RUN echo before[^]*Dockerfile:3\n/);
+    expect(existsSync(work.file("x.tar"))).toBe(false);
+    expect(readdirSync(join(work.store, "mounts"))).toEqual([]);
+    expect(mountsBelow(work.path)).toEqual([]);
+  });
+
+  test.each([
+    [["build"], "no build context was given"],
+    [["build", "--taget", "x", "."], 'unknown flag "--taget"\nhint: Did you mean --target?'],
+    [["build", "-o", "type=zip", "."], 'type "zip" is unknown'],
+    [["build", "/does/not/exist"], 'build context "/does/not/exist" does not exist'],
+    [["built"], 'Cannot run "built"'],
+  ])("ends with 2 for wrong usage: %j", async (args, message) => {
+    const outcome = await runVarve(args);
+    expect(outcome.code).toBe(2);
+    expect(outcome.stderr).toContain(message);
+  });
+
+  test("ends with 130 when it is cancelled, with nothing running or mounted", async () => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile: "FROM busybox\nRUN echo started; sleep 600\n" });
+    const outcome = await work.fail([context], {
+      onStart(child) {
+        child.stderr?.on("data", (chunk: Buffer) => {
+          if (chunk.includes("started\n")) child.kill("SIGINT");
+        });
+      },
+    });
+    expect(outcome.code).toBe(130);
+    expect(outcome.stderr).toContain("error CANCELLED");
+    expect(mountsBelow(work.path)).toEqual([]);
+    expect(execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })).not.toMatch(/^sleep 600$/m);
+  });
+
+  test("makes a layer again whose blob was damaged", async () => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile: "FROM busybox\nRUN echo x > /x\n" });
+    const args = ["-o", `type=oci,dest=${work.file("x.tar")}`, context];
+    await work.build(args);
+    const blobs = join(work.store, "blobs", "sha256");
+    for (const name of readdirSync(blobs)) {
+      const bytes = readFileSync(join(blobs, name));
+      if (bytes[0] === 0x1f) writeFileSync(join(blobs, name), bytes.fill(0, 20, 40));
+    }
+    const broken = await work.fail(args);
+    expect(broken.stderr).toContain("error DIGEST_MISMATCH");
+    const mended = await work.build(args);
+    expect(mended.code).toBe(0);
+  });
+
+  test("tells a full disk, and tags nothing", async () => {
+    using work = new Workspace();
+    const disk = work.file("disk");
+    mkdirSync(disk);
+    execFileSync("mount", ["-t", "tmpfs", "-o", "size=4m", "tmpfs", disk]);
+    try {
+      const context = work.context({ Dockerfile: "FROM busybox\nCOPY big /big\n" });
+      execFileSync("dd", ["if=/dev/urandom", `of=${join(context, "big")}`, "bs=1M", "count=8"], { stdio: "ignore" });
+      const outcome = await work.fail(["--store", disk, "-t", "big:1", context]);
+      expect(outcome.code).toBe(1);
+      expect(outcome.stderr).toMatch(/error DISK_FULL: Cannot write to store[^]*hint: Free space/);
+      expect(existsSync(join(disk, "index.json"))).toBe(false);
+      expect(readdirSync(join(disk, "tmp"))).toEqual([]);
+    } finally {
+      execFileSync("umount", ["-l", disk]);
+    }
+  });
+
+  test("says why no runner works", async () => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile: "FROM busybox\nRUN true\n" });
+    const outcome = await work.fail(["--runner", "crun", context], { env: { PATH: "/nowhere" } });
+    expect(outcome.stderr).toMatch(/error (RUNNER_UNAVAILABLE|RUNNER_FAILED)[^]*hint:/);
+  });
+});
