@@ -17,6 +17,9 @@ export interface DiffOptions {
   readonly unchangedBefore?: bigint;
 }
 
+/** Whether what a directory has not is that of lower layers, or gone. */
+type View = "merged" | "opaque";
+
 interface Diff {
   readonly directory: string;
   readonly lower: FileTree;
@@ -44,27 +47,27 @@ export function diffUpper(
   lower: FileTree,
   options: DiffOptions & { readonly overlay: "trusted" | "user" },
 ): Promise<readonly Entry[]> {
-  return diff({ directory: upper, lower, overlay: options.overlay, options, kept: [], whiteouts: [] }, false);
+  return diff({ directory: upper, lower, overlay: options.overlay, options, kept: [], whiteouts: [] }, "merged");
 }
 
 /** What a whole directory tree, the changed copy of `lower`, changes of it: entries as `diffUpper` gives them. */
 export function diffTree(directory: string, lower: FileTree, options: DiffOptions = {}): Promise<readonly Entry[]> {
-  return diff({ directory, lower, overlay: "none", options, kept: [], whiteouts: [] }, true);
+  return diff({ directory, lower, overlay: "none", options, kept: [], whiteouts: [] }, "opaque");
 }
 
-async function diff(work: Diff, isOpaque: boolean): Promise<readonly Entry[]> {
-  await diffDirectory(work, "", isOpaque);
+async function diff(work: Diff, view: View): Promise<readonly Entry[]> {
+  await diffDirectory(work, "", view);
   return sortEntries([...joinHardlinks(work.kept), ...work.whiteouts]);
 }
 
-/** True where anything in the directory differs. `isOpaque`: what the directory has not, is gone. */
-async function diffDirectory(work: Diff, path: string, isOpaque: boolean): Promise<boolean> {
+/** True where anything in the directory differs.  */
+async function diffDirectory(work: Diff, path: string, view: View): Promise<boolean> {
   work.options.signal?.throwIfAborted();
   await setImmediate();
   const before = work.kept.length + work.whiteouts.length;
   const names = readNames(path === "" ? work.directory : `${work.directory}/${path}`);
-  for (const name of names) await diffPath(work, joinPath(path, name), isOpaque);
-  if (isOpaque) {
+  for (const name of names) await diffPath(work, joinPath(path, name), view);
+  if (view === "opaque") {
     const present = new Set(names);
     const gone = work.lower.list(path).filter((name) => !present.has(name));
     work.whiteouts.push(...gone.map((name) => whiteout(joinPath(path, name))));
@@ -72,14 +75,14 @@ async function diffDirectory(work: Diff, path: string, isOpaque: boolean): Promi
   return work.kept.length + work.whiteouts.length > before;
 }
 
-async function diffPath(work: Diff, path: string, isOpaque: boolean): Promise<void> {
+async function diffPath(work: Diff, path: string, view: View): Promise<void> {
   const found = find(work, path);
   const before = work.lower.lookup(path);
   if (found.kind === "nothing") {
     if (before !== undefined) work.whiteouts.push(whiteout(path));
   } else if (found.entry.type === "directory") {
     work.kept.push(found.entry);
-    const holdsChange = await diffDirectory(work, path, isOpaque || found.isOpaque);
+    const holdsChange = await diffDirectory(work, path, found.isOpaque ? "opaque" : view);
     if (!holdsChange && isSame(work, found.entry, before)) work.kept.pop();
   } else if (!isSame(work, found.entry, before)) work.kept.push(found.entry);
 }

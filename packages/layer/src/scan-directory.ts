@@ -87,7 +87,7 @@ export function readEntry(file: string, path: string): ScannedEntry | undefined 
 }
 
 /** The same entry with the xattrs of its file, where it has any. */
-export function withXattrs<T extends Entry>(entry: T, file: string): T {
+function withXattrs<T extends Entry>(entry: T, file: string): T {
   const xattrs = readXattrs(file);
   return xattrs === undefined ? entry : { ...entry, xattrs };
 }

@@ -43,7 +43,7 @@ export function toEntry(header: TarHeader, whiteouts: WhiteoutNames): Entry | un
  * A path of an archive relative to its root, without "." and empty parts; an absolute one starts at the root.
  * @throws LayerError `PATH_ESCAPE` where a part is "..", `ENTRY_UNSUPPORTED` where one has more than 255 bytes.
  */
-export function normalizePath(name: string): string {
+function normalizePath(name: string): string {
   const parts = name.split("/").filter((part) => part !== "" && part !== ".");
   if (parts.includes("..")) {
     throw new LayerError("PATH_ESCAPE", `Cannot take "${name}" from an archive: its path leaves the root`, {

@@ -53,7 +53,7 @@ export function encodeHeader(entry: Entry): Buffer {
   const path = archivePath(entry);
   const linkname = entry.linkname ?? "";
   const split = splitPath(path);
-  const records = paxRecords(entry, path, split === undefined);
+  const records = paxRecords(entry, path, split);
   const names = { ...(split ?? { name: asciiPrefix(path), prefix: "" }), linkname: asciiPrefix(linkname) };
   const length = records.length === 0 ? 0 : writeExtension(encodePax(records));
   const block = reserve(length, blockLength);
@@ -107,10 +107,10 @@ function splitPath(path: string): SplitPath | undefined {
   return { name: path.slice(slash + 1), prefix: path.slice(0, slash) };
 }
 
-function paxRecords(entry: Entry, path: string, isPathLong: boolean): readonly PaxRecord[] {
+function paxRecords(entry: Entry, path: string, split: SplitPath | undefined): readonly PaxRecord[] {
   const linkname = entry.linkname ?? "";
   const texts: [string, string][] = [];
-  if (isPathLong) texts.push(["path", path]);
+  if (split === undefined) texts.push(["path", path]);
   if (linkname.length > 100 || !plain.test(linkname)) texts.push(["linkpath", linkname]);
   if (bodyLength(entry) > largestOctal) texts.push(["size", String(entry.size)]);
   if (entry.uid > largestId) texts.push(["uid", String(entry.uid)]);

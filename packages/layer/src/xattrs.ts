@@ -8,7 +8,7 @@ const overlays = /^(?:user|trusted)\.overlay\./;
  * True for the xattrs that belong to an image: file capabilities, POSIX ACLs, the user's and the administrator's.
  * What describes the machine (SELinux labels, IMA, EVM) and overlayfs' own bookkeeping do not.
  */
-export function isLayerXattr(name: string): boolean {
+function isLayerXattr(name: string): boolean {
   return ours.test(name) && !overlays.test(name);
 }
 
