@@ -3,7 +3,7 @@ import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { busyboxLayout } from "../../tools/base-images.ts";
-import { type RunningRegistry, startRegistry } from "../../tools/registry.ts";
+import { freePort, type RunningRegistry, startRegistry } from "../../tools/registry.ts";
 import { Workspace } from "./varve.ts";
 
 describe("varve build and a registry", () => {
@@ -80,9 +80,10 @@ describe("varve build and a registry", () => {
   });
 
   test("names a registry that can't be reached and an image that is not there", async () => {
-    const gone = await work.run(["build", work.context({ Dockerfile: "FROM 127.0.0.1:1/nothing:1\n" })]);
+    const nobody = `127.0.0.1:${await freePort()}`;
+    const gone = await work.run(["build", work.context({ Dockerfile: `FROM ${nobody}/nothing:1\n` })]);
     expect(gone.code).toBe(1);
-    expect(gone.stderr).toMatch(/error UNREACHABLE: Cannot reach ".*127\.0\.0\.1:1.*ECONNREFUSED/);
+    expect(gone.stderr).toContain(`error UNREACHABLE: Cannot reach "http://${nobody}/v2/nothing/manifests/1": ECONNREFUSED`);
     expect(gone.stderr).toContain("hint:");
     const absent = await work.run(["build", work.context({ Dockerfile: `FROM ${open.host}/base/busybox:nope\n` })]);
     expect(absent.stderr).toContain("error MANIFEST_UNKNOWN");

@@ -7,10 +7,11 @@ export interface Authorizer {
   /** The header for a request that needs `scopes`, as far as earlier answers told; undefined: none. */
   header(scopes: readonly string[]): string | undefined;
   /**
-   * Learns from a 401 answer; true where it is worth asking again.
+   * Learns from a 401 answer to a request that was sent with `refused` as its header; true where it is worth asking
+   * again.
    * @throws RegistryError `UNAUTHORIZED` where the token server refuses.
    */
-  learn(response: Response, scopes: readonly string[]): Promise<boolean>;
+  learn(response: Response, request: { readonly scopes: readonly string[]; readonly refused: string | undefined }): Promise<boolean>;
 }
 
 interface Token {
@@ -52,7 +53,7 @@ export function createAuthorizer(
       const token = tokens.get(keyOf(scopes));
       return token === undefined || token.expires - MARGIN < Date.now() ? undefined : `Bearer ${token.value}`;
     },
-    async learn(response, scopes) {
+    async learn(response, { scopes, refused }) {
       const challenges = parseChallenges(response.headers.get("www-authenticate") ?? "");
       const credentials = await findCredentials(registry, repository);
       const bearer = challenges.find(({ scheme }) => scheme === "bearer");
@@ -60,14 +61,10 @@ export function createAuthorizer(
         tokens.set(keyOf(scopes), await fetchOnce(bearer, scopes, credentials));
         return true;
       }
-      if (
-        challenges.every(({ scheme }) => scheme !== "basic") ||
-        credentials?.type !== "password" ||
-        basic !== undefined
-      )
-        return false;
+      const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
+      if (!hasBasic || credentials?.type !== "password") return false;
       basic = basicHeader(credentials);
-      return true;
+      return basic !== refused;
     },
   };
 }

@@ -264,7 +264,8 @@ class HttpRepository implements Repository {
       const response = await sendRequest(`${this.#base}${path}`, { ...request, headers });
       if (response.status !== 401) return response;
       await response.body?.cancel();
-      if (attempt < 3 && (await this.#authorizer.learn(response, scopes))) continue;
+      const isNewer = this.#authorizer.header(scopes) !== authorization;
+      if (attempt < 3 && (isNewer || (await this.#authorizer.learn(response, { scopes, refused: authorization })))) continue;
       throw unauthorized(this.registry, {
         status: 401,
         source: (await findCredentials(this.registry, this.name))?.source,
