@@ -2,7 +2,16 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import { createLayout, encodeImageConfig, encodeManifest, MEDIA_TYPES, openLayout, parseImageConfig, parseManifest, readContent } from "@varve/oci";
+import {
+  createLayout,
+  encodeImageConfig,
+  encodeManifest,
+  MEDIA_TYPES,
+  openLayout,
+  parseImageConfig,
+  parseManifest,
+  readContent,
+} from "@varve/oci";
 import { busyboxLayout } from "../../tools/base-images.ts";
 import { Archive, mountsBelow, Workspace } from "./varve.ts";
 
@@ -68,7 +77,8 @@ describe("varve build", () => {
     }
     expect(layers[1]).toEqual(layers[0]);
     const epoch = { env: { SOURCE_DATE_EPOCH: "1700000000" } };
-    for (const work of [one, two]) await work.build(["--no-cache", "-o", `type=oci,dest=${work.file("y.tar")}`, context], epoch);
+    for (const work of [one, two])
+      await work.build(["--no-cache", "-o", `type=oci,dest=${work.file("y.tar")}`, context], epoch);
     expect(readFileSync(two.file("y.tar")).equals(readFileSync(one.file("y.tar")))).toBe(true);
     expect(new Archive(one.file("y.tar")).config().created).toBe("2023-11-14T22:13:20Z");
   });
@@ -105,7 +115,9 @@ COPY --from=b /b /b
     await changeBase(await busyboxLayout(), other);
     const made = async (base: string): Promise<readonly string[]> => {
       const events = await work.events(["--build-context", `base=oci-layout://${base}`, context]);
-      return events.flatMap(({ type, name }) => (type === "step-finished" && name?.startsWith("[") === true ? [name] : []));
+      return events.flatMap(({ type, name }) =>
+        type === "step-finished" && name?.startsWith("[") === true ? [name] : [],
+      );
     };
     expect(await made(await busyboxLayout())).toHaveLength(3);
     expect(await made(other)).toEqual(["[4/4] RUN true"]);
@@ -116,7 +128,9 @@ COPY --from=b /b /b
     const Dockerfile = "FROM busybox\nARG N\nRUN echo $N > /n\nCOPY . /all/\nRUN echo same > /same\n";
     const context = work.context({ Dockerfile, "a.txt": "a\n" });
     const numbers = Array.from({ length: 8 }, (_, n) => n);
-    const outcomes = await Promise.all(numbers.map((n) => work.build(["--build-arg", `N=${n}`, "-t", `many:${n}`, context])));
+    const outcomes = await Promise.all(
+      numbers.map((n) => work.build(["--build-arg", `N=${n}`, "-t", `many:${n}`, context])),
+    );
     expect(outcomes.map(({ code }) => code)).toEqual(numbers.map(() => 0));
     const layout = await openLayout(work.store);
     const names = (await layout.list()).map(({ annotations }) => annotations?.["org.opencontainers.image.ref.name"]);
@@ -148,7 +162,16 @@ COPY --from=b /b /b
     const stages = "ARG V=1\nFROM busybox AS one\nARG V\nLABEL v=$V\nCOPY . /x/\nFROM busybox AS two\nRUN exit 1\n";
     writeFileSync(work.file("My.Dockerfile"), stages);
     writeFileSync(work.file("My.Dockerfile.dockerignore"), "*\n!b.txt\n");
-    const args = ["--target", "ONE", "--build-arg", "V=2", "--label", "who=me", "-o", `type=oci,dest=${work.file("x.tar")}`];
+    const args = [
+      "--target",
+      "ONE",
+      "--build-arg",
+      "V=2",
+      "--label",
+      "who=me",
+      "-o",
+      `type=oci,dest=${work.file("x.tar")}`,
+    ];
     await work.build(["-f", work.file("My.Dockerfile"), ...args, context]);
     const archive = new Archive(work.file("x.tar"));
     expect(archive.entries(-1)).toEqual(["x/", "x/b.txt"]);
@@ -197,7 +220,11 @@ async function changeBase(from: string, to: string): Promise<void> {
   };
   const blob = await ingest(Buffer.alloc(1024));
   const rootfs = { type: "layers", diff_ids: [...config.rootfs.diff_ids, blob.digest] } as const;
-  const changed = encodeImageConfig({ ...config, rootfs, history: [...(config.history ?? []), { created_by: "empty" }] });
+  const changed = encodeImageConfig({
+    ...config,
+    rootfs,
+    history: [...(config.history ?? []), { created_by: "empty" }],
+  });
   const layers = [...manifest.layers, { mediaType: MEDIA_TYPES.layer, ...blob }];
   const next = encodeManifest({ ...manifest, config: changed.descriptor, layers });
   await ingest(changed.bytes);

@@ -6,16 +6,45 @@ import { Archive, mountsBelow, runVarve, Workspace } from "./varve.ts";
 
 describe("varve build, when things go wrong", () => {
   test.each([
-    ["an unknown instruction", "FROM busybox\nRUNN true\n", /error UNKNOWN_INSTRUCTION.*RUNN[^]*:2\n[^]*>>> 2 \| RUNN true\n +\| \^{4}[^]*hint: Did you mean RUN\?/],
-    ["an unknown flag", "FROM busybox\nCOPY --frum=x a /a\n", /error UNKNOWN_FLAG.*--frum[^]*hint: Did you mean --from\?/],
-    ["an unknown stage", "FROM busybox AS build\nFROM busybox\nCOPY --from=2 /a /a\n", /error STAGE_UNKNOWN.*invalid stage index 2/],
-    ["a missing file", "FROM busybox\nCOPY nope.txt /\n", /error SOURCE_MISSING.*"nope\.txt".*not found[^]*hint: Did you mean "note\.txt"\?/],
-    ["an ignored file", "FROM busybox\nCOPY secret/key /\n", /error SOURCE_MISSING[^]*hint: The path is excluded by .*\.dockerignore: line 2, "secret"/],
+    [
+      "an unknown instruction",
+      "FROM busybox\nRUNN true\n",
+      /error UNKNOWN_INSTRUCTION.*RUNN[^]*:2\n[^]*>>> 2 \| RUNN true\n +\| \^{4}[^]*hint: Did you mean RUN\?/,
+    ],
+    [
+      "an unknown flag",
+      "FROM busybox\nCOPY --frum=x a /a\n",
+      /error UNKNOWN_FLAG.*--frum[^]*hint: Did you mean --from\?/,
+    ],
+    [
+      "an unknown stage",
+      "FROM busybox AS build\nFROM busybox\nCOPY --from=2 /a /a\n",
+      /error STAGE_UNKNOWN.*invalid stage index 2/,
+    ],
+    [
+      "a missing file",
+      "FROM busybox\nCOPY nope.txt /\n",
+      /error SOURCE_MISSING.*"nope\.txt".*not found[^]*hint: Did you mean "note\.txt"\?/,
+    ],
+    [
+      "an ignored file",
+      "FROM busybox\nCOPY secret/key /\n",
+      /error SOURCE_MISSING[^]*hint: The path is excluded by .*\.dockerignore: line 2, "secret"/,
+    ],
     ["a user that is not there", "FROM busybox\nUSER ghost\nRUN true\n", /error USER_UNKNOWN.*"ghost"/],
-    ["a required secret", "FROM busybox\nRUN --mount=type=secret,id=k,required=true true\n", /error SECRET_MISSING[^]*--secret id=k/],
+    [
+      "a required secret",
+      "FROM busybox\nRUN --mount=type=secret,id=k,required=true true\n",
+      /error SECRET_MISSING[^]*--secret id=k/,
+    ],
   ])("tells %s", async (_, Dockerfile, expected) => {
     using work = new Workspace();
-    const context = work.context({ Dockerfile, ".dockerignore": "# kept out\nsecret\n", "note.txt": "", "secret/key": "k" });
+    const context = work.context({
+      Dockerfile,
+      ".dockerignore": "# kept out\nsecret\n",
+      "note.txt": "",
+      "secret/key": "k",
+    });
     const outcome = await work.fail(["-t", "broken:1", context]);
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(expected);
@@ -27,7 +56,9 @@ describe("varve build, when things go wrong", () => {
     using work = new Workspace();
     const context = work.context({ Dockerfile: "FROM busybox\n\nRUN echo before; echo why >&2; exit 7\n" });
     const outcome = await work.fail(["-t", "broken:1", "-o", `type=oci,dest=${work.file("x.tar")}`, context]);
-    expect(outcome.stderr).toMatch(/error COMMAND_FAILED.*exit code: 7\n {2}before\n {2}why\nstep: \[2\/2\] RUN echo before[^]*Dockerfile:3\n/);
+    expect(outcome.stderr).toMatch(
+      /error COMMAND_FAILED.*exit code: 7\n {2}before\n {2}why\nstep: \[2\/2\] RUN echo before[^]*Dockerfile:3\n/,
+    );
     expect(existsSync(work.file("x.tar"))).toBe(false);
     expect(readdirSync(join(work.store, "mounts"))).toEqual([]);
     expect(mountsBelow(work.path)).toEqual([]);

@@ -18,7 +18,15 @@ describe("varve build and a registry", () => {
     const base = `oci:${await busyboxLayout()}:latest`;
     execFileSync("skopeo", ["copy", "-q", "--dest-tls-verify=false", base, `docker://${open.host}/base/busybox:1`]);
     const credentials = `${account.user}:${account.password}`;
-    execFileSync("skopeo", ["copy", "-q", "--dest-tls-verify=false", "--dest-creds", credentials, base, `docker://${closed.host}/base/busybox:1`]);
+    execFileSync("skopeo", [
+      "copy",
+      "-q",
+      "--dest-tls-verify=false",
+      "--dest-creds",
+      credentials,
+      base,
+      `docker://${closed.host}/base/busybox:1`,
+    ]);
   });
 
   afterAll(async () => {
@@ -36,10 +44,17 @@ describe("varve build and a registry", () => {
   }
 
   test("pulls a base, pushes an image, and skopeo reads it", async () => {
-    const context = work.context({ Dockerfile: `FROM ${open.host}/base/busybox:1\nRUN echo x > /x\nCOPY a.txt /a\n`, "a.txt": "a\n" });
+    const context = work.context({
+      Dockerfile: `FROM ${open.host}/base/busybox:1\nRUN echo x > /x\nCOPY a.txt /a\n`,
+      "a.txt": "a\n",
+    });
     const outcome = await work.run(["build", "--push", "-t", `${open.host}/team/app:1`, context]);
     expect(outcome.stderr).toContain(`in registry ${open.host}/team/app:1@sha256:`);
-    const image = JSON.parse(execFileSync("skopeo", ["inspect", "--tls-verify=false", `docker://${open.host}/team/app:1`], { encoding: "utf8" })) as { readonly Layers: readonly string[] };
+    const image = JSON.parse(
+      execFileSync("skopeo", ["inspect", "--tls-verify=false", `docker://${open.host}/team/app:1`], {
+        encoding: "utf8",
+      }),
+    ) as { readonly Layers: readonly string[] };
     expect(image.Layers).toHaveLength(3);
     const again = await work.run(["build", "--progress=json", "--push", "-t", `${open.host}/team/app:2`, context]);
     expect(again.stderr).not.toContain('"direction":"push"');
@@ -47,11 +62,20 @@ describe("varve build and a registry", () => {
 
   test("moves no layer of the base for a COPY --link onto it, and mounts them across repositories", async () => {
     using fresh = new Workspace();
-    const context = fresh.context({ Dockerfile: `FROM ${open.host}/base/busybox:1\nCOPY --link a.txt /a\n`, "a.txt": "a\n" });
+    const context = fresh.context({
+      Dockerfile: `FROM ${open.host}/base/busybox:1\nCOPY --link a.txt /a\n`,
+      "a.txt": "a\n",
+    });
     const outcome = await fresh.run(["build", "--progress=json", "--push", "-t", `${open.host}/other/app:1`, context]);
     expect(outcome.code, outcome.stderr).toBe(0);
     expect(outcome.stderr).not.toContain('"direction":"pull"');
-    execFileSync("skopeo", ["copy", "-q", "--src-tls-verify=false", `docker://${open.host}/other/app:1`, `dir:${fresh.file("copied")}`]);
+    execFileSync("skopeo", [
+      "copy",
+      "-q",
+      "--src-tls-verify=false",
+      `docker://${open.host}/other/app:1`,
+      `dir:${fresh.file("copied")}`,
+    ]);
   });
 
   test("logs in with Docker's config file, and says what is wrong with wrong credentials", async () => {
@@ -71,7 +95,9 @@ describe("varve build and a registry", () => {
     const directory = work.file("helper");
     mkdirSync(directory, { recursive: true });
     const answer = JSON.stringify({ ServerURL: closed.host, Username: account.user, Secret: account.password });
-    writeFileSync(join(directory, "docker-credential-varvetest"), `#!/bin/sh\ncat >/dev/null\necho '${answer}'\n`, { mode: 0o755 });
+    writeFileSync(join(directory, "docker-credential-varvetest"), `#!/bin/sh\ncat >/dev/null\necho '${answer}'\n`, {
+      mode: 0o755,
+    });
     writeFileSync(join(directory, "config.json"), JSON.stringify({ credHelpers: { [closed.host]: "varvetest" } }));
     const context = work.context({ Dockerfile: `FROM ${closed.host}/base/busybox:1\nRUN true\n` });
     const env = { DOCKER_CONFIG: directory, PATH: `${directory}:${process.env["PATH"]}` };
@@ -83,7 +109,9 @@ describe("varve build and a registry", () => {
     const nobody = `127.0.0.1:${await freePort()}`;
     const gone = await work.run(["build", work.context({ Dockerfile: `FROM ${nobody}/nothing:1\n` })]);
     expect(gone.code).toBe(1);
-    expect(gone.stderr).toContain(`error UNREACHABLE: Cannot reach "http://${nobody}/v2/nothing/manifests/1": ECONNREFUSED`);
+    expect(gone.stderr).toContain(
+      `error UNREACHABLE: Cannot reach "http://${nobody}/v2/nothing/manifests/1": ECONNREFUSED`,
+    );
     expect(gone.stderr).toContain("hint:");
     const absent = await work.run(["build", work.context({ Dockerfile: `FROM ${open.host}/base/busybox:nope\n` })]);
     expect(absent.stderr).toContain("error MANIFEST_UNKNOWN");

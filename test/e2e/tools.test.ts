@@ -24,7 +24,19 @@ describe("an image of varve", () => {
 
   beforeAll(async () => {
     context = work.context({ Dockerfile: DOCKERFILE, "a.txt": "from a\n" });
-    await work.build(["-t", "tools/app:1", "-o", `type=oci,dest=${work.file("app.tar")}`, "-o", `type=oci,tar=false,dest=${work.file("layout")}`, "-o", `type=docker,dest=${work.file("docker.tar")}`, "-o", "type=image", context]);
+    await work.build([
+      "-t",
+      "tools/app:1",
+      "-o",
+      `type=oci,dest=${work.file("app.tar")}`,
+      "-o",
+      `type=oci,tar=false,dest=${work.file("layout")}`,
+      "-o",
+      `type=docker,dest=${work.file("docker.tar")}`,
+      "-o",
+      "type=image",
+      context,
+    ]);
     docker = await startDocker();
   });
 
@@ -36,7 +48,11 @@ describe("an image of varve", () => {
   test("is read by skopeo from an archive, a layout, a docker archive and the store", () => {
     const inspect = (place: string): { readonly Labels: Record<string, string>; readonly Layers: readonly string[] } =>
       JSON.parse(execFileSync("skopeo", ["inspect", place], { encoding: "utf8" })) as never;
-    const places = [`oci-archive:${work.file("app.tar")}`, `oci:${work.file("layout")}:1`, `oci:${work.store}:docker.io/tools/app:1`];
+    const places = [
+      `oci-archive:${work.file("app.tar")}`,
+      `oci:${work.file("layout")}:1`,
+      `oci:${work.store}:docker.io/tools/app:1`,
+    ];
     for (const place of places) {
       expect(inspect(place).Labels, place).toEqual({ who: "a b" });
       expect(inspect(place).Layers, place).toHaveLength(4);
@@ -58,17 +74,30 @@ describe("an image of varve", () => {
   test("runs under runc", () => {
     const bundle = work.file("bundle");
     if (!existsSync(bundle)) execFileSync("umoci", ["unpack", "--image", `${work.file("layout")}:1`, bundle]);
-    const config = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as { process: { terminal: boolean }; linux: { namespaces: { type: string }[]; cgroupsPath?: string } };
+    const config = JSON.parse(readFileSync(join(bundle, "config.json"), "utf8")) as {
+      process: { terminal: boolean };
+      linux: { namespaces: { type: string }[]; cgroupsPath?: string };
+    };
     config.process.terminal = false;
     writeFileSync(join(bundle, "config.json"), JSON.stringify(config));
-    const run = spawnSync("runc", ["--root", work.file("runc"), "run", "--bundle", bundle, `varve-e2e-${process.pid}`], { encoding: "utf8" });
+    const run = spawnSync(
+      "runc",
+      ["--root", work.file("runc"), "run", "--bundle", bundle, `varve-e2e-${process.pid}`],
+      { encoding: "utf8" },
+    );
     expect(run.stdout).toBe("hello\n1000\nfrom a\n");
   });
 
   test("is pulled by buildah", () => {
     const root = ["--root", work.file("buildah"), "--runroot", work.file("buildah-run"), "--storage-driver", "vfs"];
-    const name = execFileSync("buildah", [...root, "from", `oci-archive:${work.file("app.tar")}`], { encoding: "utf8" }).trim();
-    const config = execFileSync("buildah", [...root, "inspect", "--format", "{{.OCIv1.Config.User}} {{.OCIv1.Config.WorkingDir}}", name], { encoding: "utf8" });
+    const name = execFileSync("buildah", [...root, "from", `oci-archive:${work.file("app.tar")}`], {
+      encoding: "utf8",
+    }).trim();
+    const config = execFileSync(
+      "buildah",
+      [...root, "inspect", "--format", "{{.OCIv1.Config.User}} {{.OCIv1.Config.WorkingDir}}", name],
+      { encoding: "utf8" },
+    );
     expect(config.trim()).toBe("app /srv");
     execFileSync("buildah", [...root, "rm", name]);
   });
@@ -76,8 +105,17 @@ describe("an image of varve", () => {
   test("is loaded by Docker, which tells the same config and history", async () => {
     if (docker === undefined) throw new Error("Docker did not start");
     docker.docker("load", "-q", "-i", work.file("docker.tar"));
-    const [image] = JSON.parse(docker.docker("image", "inspect", "tools/app:1")) as readonly { readonly Id: string; readonly Config: Record<string, unknown>; readonly RootFS: { readonly Layers: readonly string[] } }[];
-    expect(image?.Config).toMatchObject({ User: "app", WorkingDir: "/srv", Labels: { who: "a b" }, ExposedPorts: { "80/tcp": {} } });
+    const [image] = JSON.parse(docker.docker("image", "inspect", "tools/app:1")) as readonly {
+      readonly Id: string;
+      readonly Config: Record<string, unknown>;
+      readonly RootFS: { readonly Layers: readonly string[] };
+    }[];
+    expect(image?.Config).toMatchObject({
+      User: "app",
+      WorkingDir: "/srv",
+      Labels: { who: "a b" },
+      ExposedPorts: { "80/tcp": {} },
+    });
     expect(image?.RootFS.Layers).toHaveLength(4);
     const history = docker.docker("history", "--no-trunc", "--format", "{{.CreatedBy}}", "tools/app:1");
     expect(history.trim().split("\n").slice(0, 4)).toEqual([
@@ -86,12 +124,15 @@ describe("an image of varve", () => {
       "WORKDIR /srv",
       "USER app",
     ]);
-    const { stdout } = await work.build(["-q", "--load", "-t", "tools/loaded:1", context], { env: { DOCKER_HOST: docker.host } });
+    const { stdout } = await work.build(["-q", "--load", "-t", "tools/loaded:1", context], {
+      env: { DOCKER_HOST: docker.host },
+    });
     expect(docker.docker("image", "inspect", "--format", "{{.Id}}", "tools/loaded:1").trim()).toBe(stdout.trim());
   });
 
   test("keeps what a COPY --from takes of setuid files and xattrs", async () => {
-    const dockerfile = "FROM busybox AS a\nRUN cp /bin/busybox /su && chmod 4755 /su\nFROM scratch\nCOPY --from=a /su /su\n";
+    const dockerfile =
+      "FROM busybox AS a\nRUN cp /bin/busybox /su && chmod 4755 /su\nFROM scratch\nCOPY --from=a /su /su\n";
     mkdirSync(work.file("setuid"));
     writeFileSync(join(work.file("setuid"), "Dockerfile"), dockerfile);
     await work.build(["-o", work.file("setuid-files"), work.file("setuid")]);

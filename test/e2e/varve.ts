@@ -82,11 +82,17 @@ export async function busyboxArgs(): Promise<readonly string[]> {
   return ["--build-context", `busybox=oci-layout://${await busyboxLayout()}`];
 }
 
-export async function runVarve(args: readonly string[], { env = {}, onStart, input }: RunOptions = {}): Promise<Outcome> {
+export async function runVarve(
+  args: readonly string[],
+  { env = {}, onStart, input }: RunOptions = {},
+): Promise<Outcome> {
   const inherited = { ...process.env };
   delete inherited["SOURCE_DATE_EPOCH"];
   delete inherited["NODE_OPTIONS"];
-  const child = spawn(process.execPath, [bin, ...args], { env: { ...inherited, ...env }, stdio: ["pipe", "pipe", "pipe"] });
+  const child = spawn(process.execPath, [bin, ...args], {
+    env: { ...inherited, ...env },
+    stdio: ["pipe", "pipe", "pipe"],
+  });
   onStart?.(child);
   child.stdin.on("error", () => undefined);
   child.stdin.end(input ?? "");
@@ -124,7 +130,9 @@ export class Archive {
   }
 
   manifest(): ArchiveManifest {
-    const index = JSON.parse(this.#member("index.json").toString("utf8")) as { readonly manifests: readonly { readonly digest: string }[] };
+    const index = JSON.parse(this.#member("index.json").toString("utf8")) as {
+      readonly manifests: readonly { readonly digest: string }[];
+    };
     return JSON.parse(this.blob(index.manifests[0]?.digest ?? "").toString("utf8")) as ArchiveManifest;
   }
 

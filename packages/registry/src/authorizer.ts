@@ -11,7 +11,10 @@ export interface Authorizer {
    * again.
    * @throws RegistryError `UNAUTHORIZED` where the token server refuses.
    */
-  learn(response: Response, request: { readonly scopes: readonly string[]; readonly refused: string | undefined }): Promise<boolean>;
+  learn(
+    response: Response,
+    request: { readonly scopes: readonly string[]; readonly refused: string | undefined },
+  ): Promise<boolean>;
 }
 
 interface Token {

@@ -265,7 +265,8 @@ class HttpRepository implements Repository {
       if (response.status !== 401) return response;
       await response.body?.cancel();
       const isNewer = this.#authorizer.header(scopes) !== authorization;
-      if (attempt < 3 && (isNewer || (await this.#authorizer.learn(response, { scopes, refused: authorization })))) continue;
+      if (attempt < 3 && (isNewer || (await this.#authorizer.learn(response, { scopes, refused: authorization }))))
+        continue;
       throw unauthorized(this.registry, {
         status: 401,
         source: (await findCredentials(this.registry, this.name))?.source,
