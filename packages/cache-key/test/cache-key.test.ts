@@ -1,0 +1,83 @@
+import fc from "fast-check";
+import { describe, expect, test } from "vitest";
+import {
+  cacheKey,
+  canonicalJson,
+  explainDifference,
+  ingredientsOf,
+  type Json,
+  rootfsDigest,
+  stepDigest,
+} from "../src/index.ts";
+
+const digests = ["a", "b", "c"].map((character) => `sha256:${character.repeat(64)}` as const);
+
+describe("canonicalJson()", () => {
+  test("writes RFC 8785's example as the RFC does (section 3.2.4)", () => {
+    const value = {
+      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      string: "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+      literals: [null, true, false],
+    };
+    expect(canonicalJson(value)).toBe(
+      '{"literals":[null,true,false],"numbers":[333333333.3333333,1e+30,4.5,0.002,1e-27],"string":"€$\\u000f\\nA\'B\\"\\\\\\\\\\"/"}',
+    );
+  });
+
+  test("sorts members by UTF-16 code units, and refuses what has no form", () => {
+    expect(canonicalJson({ "\ufb33": 1, "\ud83d\ude00": 2, "\u20ac": 3, a: 4 })).toBe(
+      '{"a":4,"\u20ac":3,"\ud83d\ude00":2,"\ufb33":1}',
+    );
+    expect(() => canonicalJson(Number.NaN)).toThrow(/finite/);
+    expect(() => canonicalJson("\ud800")).toThrow(/surrogate/);
+  });
+
+  test("does not depend on the order of members, and tells values apart", () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: "grapheme" }), fc.jsonValue({ noUnicodeString: false })), (value) => {
+        const reversed = Object.fromEntries(Object.entries(value).toReversed());
+        expect(canonicalJson(reversed as Json)).toBe(canonicalJson(value as Json));
+        expect(JSON.parse(canonicalJson(value as Json))).toEqual(JSON.parse(JSON.stringify(value)));
+      }),
+    );
+  });
+});
+
+describe("cacheKey()", () => {
+  test("never changes its mind: keys of older stores stay valid", () => {
+    const step = stepDigest({ definition: { kind: "run", args: ["a"] }, inputs: digests.slice(0, 1) });
+    expect(step).toBe("sha256:322e8a7bfbf397172d77642af1d355312067df56ff0409ba819bec35e7f49242");
+    expect(cacheKey(step, digests[1])).toBe("sha256:c78cbce8786bcf9428e5e7209c7903935d198861c196bd224cec9f1d9bbd19da");
+    expect(rootfsDigest(digests)).toBe("sha256:d846941b341ba5b3fac4d44ee083fa936a4f965f774cff1d76a2a1801509be88");
+  });
+
+  test("tells apart what is put together differently", () => {
+    const keys = [
+      stepDigest({ definition: ["a-b", "c"], inputs: [] }),
+      stepDigest({ definition: ["a", "b-c"], inputs: [] }),
+      stepDigest({ definition: ["a", "b", "c"], inputs: [] }),
+      stepDigest({ definition: ["a-b", "c"], inputs: digests.slice(0, 1) }),
+    ];
+    expect(new Set(keys).size).toBe(keys.length);
+    const [step = digests[0]!] = keys;
+    expect(cacheKey(step, undefined)).not.toBe(cacheKey(step, digests[0]));
+    expect(rootfsDigest([digests[0]!, digests[1]!])).not.toBe(rootfsDigest([digests[1]!, digests[0]!]));
+  });
+});
+
+test("explainDifference() names what changed between two keys", () => {
+  const before = ingredientsOf({
+    definition: { kind: "run", env: ["A=1"], args: ["x"] },
+    inputs: [digests[0]!],
+    parent: digests[1],
+  });
+  const after = ingredientsOf({
+    definition: { kind: "run", env: ["A=2"], args: ["x"] },
+    inputs: [],
+    parent: digests[1],
+  });
+  expect(explainDifference(before, after)).toEqual([
+    { name: "definition.env", before: '["A=1"]', after: '["A=2"]' },
+    { name: "input.0", before: digests[0], after: undefined },
+  ]);
+});
