@@ -13,7 +13,7 @@ export async function runDoctor(argv: readonly string[]): Promise<number> {
   try {
     const flags = parseFlags(argv, FLAGS);
     const path = storePath(flags.value("store"));
-    const runners = probeRunners();
+    const runners = await probeRunners();
     const lines = [
       `node         ${process.version}`,
       `user         ${process.getuid?.() === 0 ? "root" : `uid ${process.getuid?.()}`}`,

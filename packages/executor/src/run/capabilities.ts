@@ -1,3 +1,5 @@
+import { readFileSync } from "node:fs";
+
 /** Linux capabilities by number: include/uapi/linux/capability.h. */
 export const CAPABILITIES: readonly string[] = [
   "CAP_CHOWN",
@@ -38,10 +40,13 @@ export const CAPABILITIES: readonly string[] = [
   "CAP_WAKE_ALARM",
   "CAP_BLOCK_SUSPEND",
   "CAP_AUDIT_READ",
+  "CAP_PERFMON",
+  "CAP_BPF",
+  "CAP_CHECKPOINT_RESTORE",
 ];
 
 /** What a RUN may do in the default security mode: Docker's default set. */
-export const SANDBOX_CAPABILITIES: readonly string[] = [
+const SANDBOX_CAPABILITIES: readonly string[] = [
   "CAP_CHOWN",
   "CAP_DAC_OVERRIDE",
   "CAP_FSETID",
@@ -57,3 +62,19 @@ export const SANDBOX_CAPABILITIES: readonly string[] = [
   "CAP_KILL",
   "CAP_AUDIT_WRITE",
 ];
+
+/**
+ * The capabilities that a process gets: Docker's default set in a sandbox, else all; of these, what this process itself
+ * has to give.
+ */
+export function grantedCapabilities(security: "sandbox" | "insecure"): readonly string[] {
+  const own = readPermitted();
+  const wanted = security === "insecure" ? CAPABILITIES : SANDBOX_CAPABILITIES;
+  return wanted.filter((name) => ((own >> BigInt(CAPABILITIES.indexOf(name))) & 1n) === 1n);
+}
+
+/** proc_pid_status(5): CapPrm is a bit mask in hexadecimal digits. */
+function readPermitted(): bigint {
+  const mask = /^CapPrm:\s*([0-9a-f]+)$/m.exec(readFileSync("/proc/self/status", "latin1"))?.[1];
+  return BigInt(`0x${mask ?? "0"}`);
+}

@@ -1,30 +1,36 @@
 import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import type { RunCommand } from "../runner.ts";
+import type { BindMount, RunCommand } from "../runner.ts";
 
-/** Files of this machine that a process sees as /etc/hosts and /etc/resolv.conf. */
-export interface HostFiles {
-  readonly hosts: string;
-  readonly resolvConf: string;
+/** The machine's own loopback stands for `host-gateway`: a RUN shares the machine's network. */
+const GATEWAY = "127.0.0.1";
+
+/**
+ * Writes /etc/resolv.conf and /etc/hosts for a process into `scratch` and gives the read-only mounts that show them:
+ * the machine's name servers; loopback with the host name, then the extra names, in BuildKit's form.
+ */
+export function writeHostFiles(scratch: string, command: RunCommand): readonly BindMount[] {
+  const files = [
+    { name: "resolv.conf", content: readResolvConf() },
+    { name: "hosts", content: formatHosts(command) },
+  ];
+  return files.map(({ name, content }) => {
+    const source = join(scratch, name);
+    writeFileSync(source, content, { mode: 0o644 });
+    return { type: "bind", source, target: `/etc/${name}`, readonly: true };
+  });
 }
 
-const LOOPBACK_HOSTS = ["127.0.0.1\tlocalhost", "::1\tlocalhost ip6-localhost ip6-loopback"];
-
-/** Writes both into `scratch`: the machine's name servers, and a hosts file with the extra names. */
-export function writeHostFiles(scratch: string, { extraHosts, hostname }: RunCommand): HostFiles {
-  const hosts = join(scratch, "hosts");
-  const resolvConf = join(scratch, "resolv.conf");
-  const own = hostname === undefined ? [] : [`127.0.0.1\t${hostname}`];
-  const extra = extraHosts.map(([name, address]) => `${address === "host-gateway" ? "127.0.0.1" : address}\t${name}`);
-  writeFileSync(hosts, `${[...LOOPBACK_HOSTS, ...own, ...extra].join("\n")}\n`, { mode: 0o644 });
-  writeFileSync(resolvConf, readOr("/etc/resolv.conf", ""), { mode: 0o644 });
-  return { hosts, resolvConf };
+function formatHosts({ hostname, extraHosts }: RunCommand): string {
+  const names = hostname === undefined ? "localhost" : `localhost ${hostname}`;
+  const extra = extraHosts.map(([name, address]) => `${address === "host-gateway" ? GATEWAY : address}\t${name}`);
+  return [`127.0.0.1\t${names}`, "::1\tlocalhost ip6-localhost ip6-loopback", ...extra, ""].join("\n");
 }
 
-function readOr(path: string, fallback: string): string {
+function readResolvConf(): string {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync("/etc/resolv.conf", "utf8");
   } catch {
-    return fallback;
+    return "";
   }
 }

@@ -1,125 +1,172 @@
 /**
- * The program that stands between `unshare` and a RUN's process: makes the mounts, enters the rootfs, drops what the
- * process must not have, and becomes the process. Reads its plan from the file named by its argument.
+ * The program between `unshare` and a RUN's process. It does what an OCI runtime does inside new namespaces: makes the
+ * mounts of a config.json, enters the rootfs, drops what the process must not have, and becomes the process. Where the
+ * config names no namespaces, it only enters the rootfs.
+ * Arguments: the config; a file that gets a `StartFailure` where the process can't be started.
  */
-import { accessSync, constants, readFileSync, statSync } from "node:fs";
-import { createRequire } from "node:module";
-import { spawnSync } from "node:child_process";
-import type { InitMount, InitPlan } from "./init-plan.ts";
+import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync, writeSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CAPABILITIES } from "./capabilities.ts";
+import { findExecutable } from "./find-executable.ts";
+import {
+  becomeProgram,
+  chroot,
+  dropCapabilities,
+  mount,
+  MOUNT_FLAGS,
+  MS_BIND,
+  MS_REC,
+  pivotRoot,
+  raiseLoopback,
+  setHostname,
+  setMountFlags,
+  setResourceLimit,
+} from "./init-calls.ts";
+import { mountPointKind } from "./mount-point-kind.ts";
+import { ProgramError } from "./program-error.ts";
+import { resolveInRoot } from "./resolve-in-root.ts";
+import { type RuntimeConfig, type RuntimeMount, type RuntimeProcess, toResourceLimit } from "./runtime-config.ts";
+import type { StartFailure } from "./start-failure.ts";
 
-const MS_BIND = 0x1000;
-const MS_REC = 0x4000;
-const MS_REMOUNT = 0x20;
-const MS_RDONLY = 1;
-const MS_PRIVATE = 0x40000;
-const PR_CAPBSET_DROP = 24;
-const RESOURCES = [
-  "cpu",
-  "fsize",
-  "data",
-  "stack",
-  "core",
-  "rss",
-  "nproc",
-  "nofile",
-  "memlock",
-  "as",
-  "locks",
-  "sigpending",
-  "msgqueue",
-  "nice",
-  "rtprio",
-  "rttime",
+const DEVICES: readonly string[] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICE_LINKS: readonly (readonly [name: string, target: string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+  ["ptmx", "pts/ptmx"],
 ];
-const NOT_FOUND = 127;
-const NOT_EXECUTABLE = 126;
+const UMASK = 0o022;
 
-type Call = (...values: unknown[]) => number;
-
-const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi").default;
-const libc = koffi.load(null);
-const declare = (signature: string): Call => libc.func(signature);
-const mount = declare(
-  "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
-);
-const chroot = declare("int chroot(const char *path)");
-const sethostname = declare("int sethostname(const char *name, size_t length)");
-const prctl = declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
-const setrlimit = declare("int setrlimit(int resource, const void *limit)");
-
-function check(result: number, what: string): void {
-  if (result !== 0) throw new Error(`${what}: errno ${koffi.errno()}`);
+function main(configFile: string): never {
+  const config = JSON.parse(readFileSync(configFile, "utf8")) as RuntimeConfig;
+  const names = new Set(config.linux.namespaces.map(({ type }) => type));
+  if (names.has("network")) raiseLoopback();
+  if (names.has("uts") && config.hostname !== undefined) setHostname(config.hostname);
+  if (names.has("mount")) enterMounts(config);
+  else {
+    process.chdir(config.root.path);
+    chroot();
+  }
+  return become(config.process);
 }
 
-function main(): never {
-  const plan = JSON.parse(readFileSync(process.argv[2] ?? "", "utf8")) as InitPlan;
-  const { command } = plan;
-  if (plan.mounts.length > 0) check(mount("none", "/", "none", MS_REC | MS_PRIVATE, null), "make mounts private");
-  for (const each of plan.mounts) makeMount(each);
-  if (plan.loopback) spawnSync("ip", ["link", "set", "lo", "up"]);
-  if (plan.hostname !== undefined) check(sethostname(plan.hostname, Buffer.byteLength(plan.hostname)), "sethostname");
-  process.chdir(plan.rootfs);
-  check(chroot("."), "chroot");
-  process.chdir(command.workdir);
-  for (const { name, soft, hard } of command.ulimits) setLimit(name, soft, hard);
-  for (const capability of plan.dropped) prctl(PR_CAPBSET_DROP, capability, 0, 0, 0);
-  process.setgroups?.([command.gid, ...command.additionalGids]);
-  process.setgid?.(command.gid);
-  process.setuid?.(command.uid);
-  return become(command.args, command.env);
+function enterMounts(config: RuntimeConfig): void {
+  const rootfs = config.root.path;
+  mount(rootfs, rootfs, { flags: MS_BIND | MS_REC });
+  // No cgroup keeps this process from devices, so nodes that it makes must not work.
+  if (config.linux.resources.devices.some(({ allow }) => !allow)) setMountFlags(rootfs, MOUNT_FLAGS["nodev"] ?? 0);
+  for (const each of config.mounts) makeMount(rootfs, each);
+  for (const path of config.linux.readonlyPaths ?? []) makeReadonly(join(rootfs, path));
+  for (const path of config.linux.maskedPaths ?? []) mask(join(rootfs, path));
+  process.chdir(rootfs);
+  pivotRoot();
 }
 
-function makeMount({ type, source, target, flags, options, readonly }: InitMount): void {
-  check(mount(source, target, type, flags, options ?? null), `mount ${type} on ${target}`);
-  if (readonly === true)
-    check(
-      mount("none", target, "none", MS_REMOUNT | MS_BIND | MS_RDONLY | (flags & ~MS_REC), null),
-      `remount ${target} read-only`,
-    );
+function makeMount(rootfs: string, each: RuntimeMount): void {
+  const { destination, type, source, options } = each;
+  const target = makeTarget(rootfs, each);
+  const flags = options.reduce((bits, option) => bits | (MOUNT_FLAGS[option] ?? 0), 0);
+  if (type === "bind") {
+    mount(source, target, { flags: MS_BIND | MS_REC });
+    if (flags !== 0) setMountFlags(target, flags);
+    return;
+  }
+  const words = new Set(["rw", "strictatime", ...Object.keys(MOUNT_FLAGS)]);
+  const rest = options.filter((option) => !words.has(option)).join(",");
+  try {
+    mount(source, target, { type, flags, options: rest });
+  } catch (cause) {
+    // In a container whose own /proc has parts hidden, the kernel allows no other one; that one serves.
+    if (type !== "proc") throw cause;
+    mount("/proc", target, { flags: MS_BIND | MS_REC });
+  }
+  if (destination === "/dev") fillDevices(target);
 }
 
-function setLimit(name: string, soft: number, hard: number): void {
-  const limit = Buffer.alloc(16);
-  limit.writeBigInt64LE(BigInt(soft), 0);
-  limit.writeBigInt64LE(BigInt(hard), 8);
-  check(setrlimit(RESOURCES.indexOf(name), limit), `setrlimit ${name}`);
+/** Resolved when its turn comes: an earlier mount may stand on the way. */
+function makeTarget(rootfs: string, { destination, type, source }: RuntimeMount): string {
+  const target = join(rootfs, ...resolveInRoot(rootfs, destination));
+  const kind = mountPointKind(type, source);
+  mkdirSync(kind === "directory" ? target : dirname(target), { recursive: true });
+  if (kind === "file") closeSync(openSync(target, "a"));
+  return target;
 }
 
-function become(args: readonly string[], env: readonly string[]): never {
-  const variables = Object.fromEntries(
-    env.map((pair) => [pair.slice(0, pair.indexOf("=")), pair.slice(pair.indexOf("=") + 1)]),
-  );
-  const [name = ""] = args;
-  const path = findExecutable(name, variables["PATH"] ?? "");
-  if (path === undefined) exit(`${name}: not found or not executable in the image`, NOT_FOUND);
-  if (process.execve === undefined) exit("this Node has no process.execve", NOT_EXECUTABLE);
-  return process.execve(path, args, variables);
+/** The machine's devices, bound onto files: works without mknod. */
+function fillDevices(dev: string): void {
+  for (const name of DEVICES) {
+    writeFileSync(join(dev, name), "");
+    mount(`/dev/${name}`, join(dev, name), { flags: MS_BIND });
+  }
+  for (const [name, target] of DEVICE_LINKS) symlinkSync(target, join(dev, name));
 }
 
-function exit(message: string, code: number): never {
-  process.stderr.write(`${message}\n`);
-  process.exit(code);
+function makeReadonly(path: string): void {
+  ignoringAbsence(() => {
+    mount(path, path, { flags: MS_BIND | MS_REC });
+    setMountFlags(path, MOUNT_FLAGS["ro"] ?? 0);
+  });
 }
 
-function findExecutable(name: string, path: string): string | undefined {
-  const candidates = name.includes("/")
-    ? [name]
-    : path.split(":").map((directory) => `${directory === "" ? "." : directory}/${name}`);
-  return candidates.find((candidate) => {
+function mask(path: string): void {
+  ignoringAbsence(() => {
     try {
-      accessSync(candidate, constants.X_OK);
-      return statSync(candidate).isFile();
-    } catch {
-      return false;
+      mount("/dev/null", path, { flags: MS_BIND });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") throw cause;
+      mount("tmpfs", path, { type: "tmpfs", flags: MOUNT_FLAGS["ro"] ?? 0 });
     }
   });
 }
 
+function ignoringAbsence(action: () => void): void {
+  try {
+    action();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+  }
+}
+
+function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess): never {
+  const allowed = new Set(capabilities.bounding);
+  dropCapabilities(CAPABILITIES.flatMap((name, number) => (allowed.has(name) ? [] : [number])));
+  for (const { type, soft, hard } of rlimits) {
+    setResourceLimit(type, toResourceLimit(soft), toResourceLimit(hard));
+  }
+  setUser(user);
+  process.umask(UMASK);
+  process.chdir(cwd);
+  const [name = ""] = args;
+  return becomeProgram(findExecutable(name, env), args, env);
+}
+
+function setUser({ uid, gid, additionalGids }: RuntimeProcess["user"]): void {
+  if (maySetGroups()) process.setgroups?.([...additionalGids]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+/** A user namespace with a single group allows no others: user_namespaces(7). A rootfs without /proc tells nothing. */
+function maySetGroups(): boolean {
+  try {
+    return readFileSync("/proc/self/setgroups", "latin1").trim() !== "deny";
+  } catch {
+    return true;
+  }
+}
+
+function describe(error: unknown): StartFailure {
+  const { message } = error as Error;
+  return { kind: error instanceof ProgramError ? error.problem : "runner", message };
+}
+
+const [, , configFile = "", failureFile = ""] = process.argv;
+// Open before the rootfs hides it; closed by execve.
+const failure = openSync(failureFile, "w", 0o600);
 try {
-  main();
+  main(configFile);
 } catch (error) {
-  exit(
-    `varve init: ${error instanceof Error ? error.message : String(error)}`,
-    Number(process.env["VARVE_INIT_FAILURE"] ?? NOT_EXECUTABLE),
-  );
+  writeSync(failure, JSON.stringify(describe(error)));
+  process.exitCode = 1;
 }

@@ -1,82 +1,86 @@
-import { lstatSync, mkdirSync, readlinkSync, rmdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import { lstatSync, mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
+import { lutimens } from "@varve/layer";
+import { type MountPointKind, mountPointKind } from "./mount-point-kind.ts";
+import { resolveInRoot } from "./resolve-in-root.ts";
+import type { RuntimeMount } from "./runtime-config.ts";
 
-/** Where a mount goes in a rootfs, and what was made there for it. */
+/** Places for mounts in a rootfs. */
 export interface MountPoints extends Disposable {
-  /** Real path of the mount point of `target`, which is made where it is absent: a directory, or an empty file. */
-  make(target: string, kind: "directory" | "file"): string;
+  /**
+   * The path on this machine of the mount point of `target` (absolute, in the rootfs); where it is absent, it is made
+   * with its parents: a directory, or an empty file.
+   */
+  make(target: string, kind: MountPointKind): string;
 }
 
-const MAX_LINKS = 40;
+interface Made {
+  readonly path: string;
+  readonly parent: string;
+  /** Modification time of the parent before the mount point was made, and right after, in nanoseconds since 1970. */
+  readonly before: bigint;
+  readonly after: bigint;
+}
 
 /**
- * Makes mount points below `rootfs`; disposal takes away those that it made and that are still empty, so that they do
- * not end up in the layer, and gives the directories they were made in their times back.
+ * Makes mount points below `rootfs`. Disposal takes those that it made away again, where they are still empty, so that
+ * they reach no layer; the directory around gets the times back that it would have without them.
  */
 export function createMountPoints(rootfs: string): MountPoints {
-  const made: { readonly path: string; readonly parent: string; readonly times: readonly [Date, Date] }[] = [];
-  const makeOne = (path: string, kind: "directory" | "file"): void => {
-    const parent = join(path, "..");
-    const { atime, mtime } = statSync(parent);
-    if (kind === "directory") mkdirSync(path, { mode: 0o755 });
-    else writeFileSync(path, "", { flag: "wx", mode: 0o644 });
-    made.push({ path, parent, times: [atime, mtime] });
-  };
+  const made: Made[] = [];
   return {
     make(target, kind) {
-      const path = join(rootfs, resolveInRoot(rootfs, target));
-      const names = path
-        .slice(rootfs.length)
-        .split("/")
-        .filter((name) => name !== "");
+      const names = resolveInRoot(rootfs, target);
       for (let count = 1; count <= names.length; count += 1) {
-        const current = join(rootfs, ...names.slice(0, count));
-        if (lstatSync(current, { throwIfNoEntry: false }) === undefined)
-          makeOne(current, count === names.length ? kind : "directory");
+        const path = join(rootfs, ...names.slice(0, count));
+        if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
+        made.push(makeOne(path, count === names.length ? kind : "directory"));
       }
-      return path;
+      return join(rootfs, ...names);
     },
     [Symbol.dispose]() {
-      for (const { path, parent, times } of made.toReversed()) {
-        if (removeEmpty(path)) utimesSync(parent, ...times);
-      }
+      for (const each of made.toReversed()) takeAway(each);
     },
   };
+}
+
+/** Makes the mount points of all mounts in the rootfs; those that lie in another mount are the runner's to make there. */
+export function makeMountPoints(points: MountPoints, mounts: readonly RuntimeMount[]): void {
+  const targets: string[] = [];
+  for (const { destination, type, source } of mounts) {
+    if (targets.some((target) => destination.startsWith(`${target}/`))) continue;
+    targets.push(destination);
+    points.make(destination, mountPointKind(type, source));
+  }
+}
+
+function makeOne(path: string, kind: MountPointKind): Made {
+  const parent = join(path, "..");
+  const before = modifiedAt(parent);
+  if (kind === "directory") mkdirSync(path, { mode: 0o755 });
+  else writeFileSync(path, "", { flag: "wx", mode: 0o644 });
+  return { path, parent, before, after: modifiedAt(parent) };
+}
+
+function takeAway({ path, parent, before, after }: Made): void {
+  if (lstatSync(path, { throwIfNoEntry: false }) === undefined) return;
+  const now = modifiedAt(parent);
+  if (removeEmpty(path)) lutimens(parent, now === after ? before : now);
+}
+
+function modifiedAt(path: string): bigint {
+  return statSync(path, { bigint: true }).mtimeNs;
 }
 
 function removeEmpty(path: string): boolean {
+  const stat = lstatSync(path);
   try {
-    const stat = lstatSync(path);
     if (stat.isDirectory()) rmdirSync(path);
     else if (stat.isFile() && stat.size === 0) rmSync(path);
     else return false;
     return true;
-  } catch {
-    return false;
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code === "ENOTEMPTY") return false;
+    throw cause;
   }
-}
-
-/** `target` with the symlinks on its way followed inside `rootfs`, as a process in it would; relative to `rootfs`. */
-export function resolveInRoot(rootfs: string, target: string): string {
-  let pending = target.split("/");
-  const resolved: string[] = [];
-  for (let links = 0; pending.length > 0;) {
-    const [name = "", ...rest] = pending;
-    pending = rest;
-    if (name === "" || name === ".") continue;
-    if (name === "..") {
-      resolved.pop();
-      continue;
-    }
-    const stat = lstatSync(join(rootfs, ...resolved, name), { throwIfNoEntry: false });
-    if (stat?.isSymbolicLink() !== true) {
-      resolved.push(name);
-      continue;
-    }
-    if ((links += 1) > MAX_LINKS) throw new Error(`Cannot resolve "${target}": too many symbolic links`);
-    const link = readlinkSync(join(rootfs, ...resolved, name));
-    if (link.startsWith("/")) resolved.length = 0;
-    pending = [...link.split("/"), ...pending];
-  }
-  return resolved.join("/");
 }

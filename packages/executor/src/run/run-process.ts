@@ -1,56 +1,70 @@
-import { spawn } from "node:child_process";
+import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { StepError } from "../errors.ts";
 import type { RunOptions } from "../runner.ts";
+import { killDescendants } from "./kill-processes.ts";
 
 export interface ProcessOptions extends Pick<RunOptions, "signal" | "onOutput"> {
-  /** Ends all that the process started; called once when the signal fires. */
-  readonly kill: (pid: number) => void;
-  readonly env?: NodeJS.ProcessEnv;
+  /** Ends what the process left behind; called when it has ended, and before its output is taken as complete. */
+  readonly afterExit?: () => void;
 }
 
+/** Milliseconds between attempts to end what was cancelled, and until the program itself is ended. */
+const KILL_INTERVAL = 20;
+const KILL_PROGRAM_AFTER = 2000;
+/** What the programs around a process get to see: nothing of a service's or a user's environment shapes a build. */
+const PASSED_ON = ["PATH", "LD_LIBRARY_PATH"];
+
 /**
- * Runs a program of this machine to its end and gives its exit code, 128 + signal where one ended it.
+ * Runs a program of this machine to its end and gives its exit code, 128 + signal where one ended it. When `signal`
+ * fires, the processes beneath the program are killed, so that it can clean up after them, and it only if it stays.
  * @throws StepError `RUNNER_FAILED` where it could not be started, `CANCELLED` where `signal` ended it.
  */
 export async function runProcess(program: string, args: readonly string[], options: ProcessOptions): Promise<number> {
-  options.signal.throwIfAborted();
-  const child = spawn(program, args, {
-    stdio: ["ignore", "pipe", "pipe"],
-    detached: true,
-    env: options.env ?? process.env,
-  });
+  throwIfCancelled(options.signal);
+  const env = Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]]));
+  // A session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env });
   child.stdout.on("data", (chunk: Buffer) => options.onOutput("stdout", chunk));
   child.stderr.on("data", (chunk: Buffer) => options.onOutput("stderr", chunk));
+  if (options.afterExit !== undefined) child.once("exit", options.afterExit);
+  using _ = killOnAbort(child, options.signal);
+  const exitCode = await ended(child, program);
+  throwIfCancelled(options.signal);
+  return exitCode;
+}
+
+function throwIfCancelled(signal: AbortSignal): void {
+  if (!signal.aborted) return;
+  throw new StepError("CANCELLED", "Cannot finish the step: the build was cancelled", { cause: signal.reason });
+}
+
+function ended(child: ChildProcess, program: string): Promise<number> {
+  return new Promise((resolve, reject) => {
+    child.once("error", (cause) =>
+      reject(new StepError("RUNNER_FAILED", `Cannot start "${program}": ${cause.message}`, { cause })),
+    );
+    child.once("close", (code, signal) => resolve(code ?? 128 + (signal === null ? 0 : constants.signals[signal])));
+  });
+}
+
+function killOnAbort(child: ChildProcess, signal: AbortSignal): Disposable {
+  let timer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
-    if (child.pid !== undefined) options.kill(child.pid);
+    const since = Date.now();
+    const kill = (): void => {
+      if (child.pid === undefined || child.exitCode !== null || child.signalCode !== null) return;
+      const wasFound = killDescendants(child.pid);
+      if (!wasFound || Date.now() - since > KILL_PROGRAM_AFTER) child.kill("SIGKILL");
+    };
+    timer = setInterval(kill, KILL_INTERVAL);
+    kill();
   };
-  options.signal.addEventListener("abort", onAbort, { once: true });
-  try {
-    const exitCode = await new Promise<number>((resolve, reject) => {
-      child.once("error", (cause) =>
-        reject(new StepError("RUNNER_FAILED", `Cannot start "${program}": ${cause.message}`, { cause })),
-      );
-      child.once("close", (code, signal) => resolve(code ?? 128 + signalNumber(signal)));
-    });
-    if (!options.signal.aborted) return exitCode;
-  } finally {
-    options.signal.removeEventListener("abort", onAbort);
-  }
-  throw new StepError("CANCELLED", "Cannot finish the step: the build was cancelled", { cause: options.signal.reason });
-}
-
-function signalNumber(signal: NodeJS.Signals | null): number {
-  return signal === null ? 0 : constants.signals[signal];
-}
-
-/** Ends a process and its process group. */
-export function killGroup(pid: number): void {
-  for (const target of [-pid, pid]) {
-    try {
-      process.kill(target, "SIGKILL");
-    } catch {
-      // It has ended.
-    }
-  }
+  signal.addEventListener("abort", onAbort, { once: true });
+  return {
+    [Symbol.dispose]() {
+      signal.removeEventListener("abort", onAbort);
+      clearInterval(timer);
+    },
+  };
 }

@@ -1,122 +1,166 @@
-import type { RunCommand } from "../runner.ts";
-import { CAPABILITIES, SANDBOX_CAPABILITIES } from "./capabilities.ts";
-import type { HostFiles } from "./host-files.ts";
+import type { BindMount, RunCommand, TmpfsMount } from "../runner.ts";
+import { grantedCapabilities } from "./capabilities.ts";
 
-/** An OCI runtime's config.json, as far as varve writes it. Runtime spec, config.md and config-linux.md. */
-export type RuntimeConfig = Readonly<Record<string, unknown>>;
+/** A mount of an OCI runtime's config, options in the words of mount(8). */
+export interface RuntimeMount {
+  readonly destination: string;
+  readonly type: string;
+  readonly source: string;
+  readonly options: readonly string[];
+}
+
+/** An OCI runtime's config.json, as far as varve writes it: runtime spec, config.md and config-linux.md. */
+export interface RuntimeConfig {
+  readonly ociVersion: string;
+  readonly process: RuntimeProcess;
+  readonly root: { readonly path: string; readonly readonly: boolean };
+  readonly hostname?: string;
+  readonly mounts: readonly RuntimeMount[];
+  readonly linux: {
+    readonly namespaces: readonly { readonly type: string }[];
+    readonly resources: { readonly devices: readonly { readonly allow: boolean; readonly access: string }[] };
+    readonly maskedPaths?: readonly string[];
+    readonly readonlyPaths?: readonly string[];
+  };
+}
+
+export interface RuntimeProcess {
+  readonly terminal: boolean;
+  readonly user: { readonly uid: number; readonly gid: number; readonly additionalGids: readonly number[] };
+  readonly args: readonly string[];
+  readonly env: readonly string[];
+  readonly cwd: string;
+  readonly capabilities: Readonly<
+    Record<"bounding" | "effective" | "permitted" | "inheritable" | "ambient", readonly string[]>
+  >;
+  readonly noNewPrivileges: boolean;
+  readonly rlimits: readonly { readonly type: string; readonly soft: number; readonly hard: number }[];
+}
 
 export interface RuntimeConfigOptions {
   readonly rootfs: string;
-  readonly files: HostFiles;
-  /** In a user namespace no device nodes are made and /sys is bound. */
-  readonly rootless: boolean;
+  /** Mounts that every process gets beside its own: /etc/resolv.conf, /etc/hosts. */
+  readonly hostFiles: readonly BindMount[];
+  /** In a user namespace no sysfs can be mounted and group 5 need not exist. */
+  readonly userNamespace: boolean;
 }
 
-const SHM_SIZE = 64 * 1024 * 1024;
+const MEBIBYTE = 1024 * 1024;
+const SHM_SIZE = 64 * MEBIBYTE;
+/** Stands for RLIM_INFINITY, which no number of JavaScript can. */
+const UNLIMITED: number = Number.MAX_SAFE_INTEGER;
+const RLIM_INFINITY = 2n ** 64n - 1n;
 
-const MASKED = [
+/** What a sandboxed process must not read, and must not write: Docker's defaults. */
+const MASKED: readonly string[] = [
   "/proc/acpi",
   "/proc/asound",
+  "/proc/interrupts",
   "/proc/kcore",
   "/proc/keys",
   "/proc/latency_stats",
-  "/proc/timer_list",
-  "/proc/timer_stats",
   "/proc/sched_debug",
   "/proc/scsi",
+  "/proc/timer_list",
+  "/proc/timer_stats",
+  "/sys/devices/virtual/powercap",
   "/sys/firmware",
 ];
-const READONLY = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
+const READONLY: readonly string[] = ["/proc/bus", "/proc/fs", "/proc/irq", "/proc/sys", "/proc/sysrq-trigger"];
 
-/** The config for one process. */
+/** The config of one process: what runc and crun read, and varve's own init. */
 export function createRuntimeConfig(command: RunCommand, options: RuntimeConfigOptions): RuntimeConfig {
   const insecure = command.security === "insecure";
-  const capabilities = insecure ? CAPABILITIES : SANDBOX_CAPABILITIES;
   return {
     ociVersion: "1.0.2",
-    process: {
-      terminal: false,
-      user: {
-        uid: command.uid,
-        gid: command.gid,
-        additionalGids: [...new Set([command.gid, ...command.additionalGids])],
-      },
-      args: command.args,
-      env: command.env,
-      cwd: command.workdir,
-      capabilities: {
-        bounding: capabilities,
-        effective: capabilities,
-        permitted: capabilities,
-        inheritable: [],
-        ambient: [],
-      },
-      noNewPrivileges: false,
-      rlimits: command.ulimits.map(({ name, soft, hard }) => ({ type: `RLIMIT_${name.toUpperCase()}`, soft, hard })),
-    },
+    process: createProcess(command),
     root: { path: options.rootfs, readonly: false },
     ...(command.hostname === undefined ? {} : { hostname: command.hostname }),
-    mounts: [...systemMounts(command, options), ...commandMounts(command)],
+    mounts: [
+      ...systemMounts(command, options),
+      ...[...options.hostFiles, ...deviceMounts(command.devices), ...command.mounts].map(toRuntimeMount),
+    ],
     linux: {
       namespaces: namespaces(command).map((type) => ({ type })),
-      resources: insecure ? { devices: [{ allow: true, access: "rwm" }] } : {},
+      resources: { devices: [{ allow: insecure, access: "rwm" }] },
       ...(insecure ? {} : { maskedPaths: MASKED, readonlyPaths: READONLY }),
     },
   };
 }
 
-function namespaces(command: RunCommand): string[] {
-  return ["pid", "ipc", "uts", "mount", ...(command.network === "none" ? ["network"] : [])];
+/** The config as JSON. */
+export function encodeRuntimeConfig(config: RuntimeConfig): string {
+  return JSON.stringify(config).replaceAll(/(?<="(?:soft|hard)":)9007199254740991\b/g, String(RLIM_INFINITY));
 }
 
-function systemMounts(command: RunCommand, { files, rootless }: RuntimeConfigOptions): object[] {
-  const shm = command.shmSize ?? SHM_SIZE;
+/** A limit as encodeRuntimeConfig wrote it and JSON.parse read it, as setrlimit(2) takes it. */
+export function toResourceLimit(value: number): bigint {
+  return value >= UNLIMITED ? RLIM_INFINITY : BigInt(value);
+}
+
+function createProcess(command: RunCommand): RuntimeProcess {
+  const allowed = grantedCapabilities(command.security);
+  return {
+    terminal: false,
+    user: { uid: command.uid, gid: command.gid, additionalGids: command.additionalGids },
+    args: command.args,
+    env: command.env,
+    cwd: command.workdir,
+    capabilities: { bounding: allowed, effective: allowed, permitted: allowed, inheritable: [], ambient: [] },
+    noNewPrivileges: false,
+    rlimits: command.ulimits.map(({ name, soft, hard }) => ({
+      type: `RLIMIT_${name.toUpperCase()}`,
+      soft: soft < 0 ? UNLIMITED : soft,
+      hard: hard < 0 ? UNLIMITED : hard,
+    })),
+  };
+}
+
+function namespaces({ network }: RunCommand): readonly string[] {
+  return ["pid", "ipc", "uts", "mount", ...(network === "none" ? ["network"] : [])];
+}
+
+function systemMounts(command: RunCommand, { userNamespace }: RuntimeConfigOptions): readonly RuntimeMount[] {
   const secure = ["nosuid", "noexec", "nodev"];
+  const size = `size=${command.shmSize ?? SHM_SIZE}`;
+  const terminals = ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620"];
   return [
     { destination: "/proc", type: "proc", source: "proc", options: secure },
     {
       destination: "/dev",
       type: "tmpfs",
       source: "tmpfs",
-      options: ["nosuid", "strictatime", "mode=755", "size=65536k"],
+      options: ["nosuid", "strictatime", "mode=755", `size=${64 * MEBIBYTE}`],
     },
     {
       destination: "/dev/pts",
       type: "devpts",
       source: "devpts",
-      options: ["nosuid", "noexec", "newinstance", "ptmxmode=0666", "mode=0620", ...(rootless ? [] : ["gid=5"])],
+      options: userNamespace ? terminals : [...terminals, "gid=5"],
     },
-    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...secure, "mode=1777", `size=${shm}`] },
+    { destination: "/dev/shm", type: "tmpfs", source: "shm", options: [...secure, "mode=1777", size] },
     { destination: "/dev/mqueue", type: "mqueue", source: "mqueue", options: secure },
-    rootless || command.network === "host"
-      ? { destination: "/sys", type: "none", source: "/sys", options: ["rbind", ...secure, "ro"] }
+    userNamespace
+      ? { destination: "/sys", type: "bind", source: "/sys", options: ["rbind", ...secure, "ro"] }
       : {
           destination: "/sys",
           type: "sysfs",
           source: "sysfs",
           options: [...secure, command.security === "insecure" ? "rw" : "ro"],
         },
-    { destination: "/etc/resolv.conf", type: "bind", source: files.resolvConf, options: ["bind", "ro"] },
-    { destination: "/etc/hosts", type: "bind", source: files.hosts, options: ["bind", "ro"] },
   ];
 }
 
-function commandMounts(command: RunCommand): object[] {
-  return command.mounts.map((mount) => {
-    if (mount.type === "bind") {
-      return {
-        destination: mount.target,
-        type: "bind",
-        source: mount.source,
-        options: ["rbind", mount.readonly ? "ro" : "rw"],
-      };
-    }
-    const size = mount.size === undefined ? [] : [`size=${mount.size}`];
-    return {
-      destination: mount.target,
-      type: "tmpfs",
-      source: "tmpfs",
-      options: ["nosuid", "nodev", "mode=1777", ...size],
-    };
-  });
+/** Devices are bound where they stand: works without mknod. */
+function deviceMounts(devices: readonly string[]): readonly BindMount[] {
+  return devices.map((path) => ({ type: "bind", source: path, target: path, readonly: false }));
+}
+
+function toRuntimeMount(mount: BindMount | TmpfsMount): RuntimeMount {
+  const { target: destination } = mount;
+  if (mount.type === "bind") {
+    return { destination, type: "bind", source: mount.source, options: ["rbind", mount.readonly ? "ro" : "rw"] };
+  }
+  const size = mount.size === undefined ? [] : [`size=${mount.size}`];
+  return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", ...size] };
 }

@@ -1,79 +1,130 @@
-import { spawnSync } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
 import { StepError } from "../errors.ts";
-import type { Runner } from "../runner.ts";
-import { chrootProblem, createChrootRunner, createUnshareRunner, unshareProblem } from "./node-runner.ts";
-import { createOciRuntime, findProgram, runtimeProblem } from "./oci-runtime.ts";
+import type { RunCommand, Runner, RunOptions } from "../runner.ts";
+import { createChrootRunner } from "./chroot.ts";
+import { findProgram } from "./find-program.ts";
+import { createOciRuntime } from "./oci-runtime.ts";
+import { probeRunner } from "./probe-runner.ts";
+import { createUnshareRunner } from "./unshare.ts";
 
 type RunnerName = Runner["name"];
 
-/** In the order in which `auto` tries them. */
+/** In the order in which `auto` tries them: what isolates best comes first. */
 const NAMES: readonly RunnerName[] = ["runc", "crun", "unshare", "chroot"];
+const HINTS: Readonly<Record<RunnerName, string>> = {
+  runc: "install runc",
+  crun: "install crun",
+  unshare:
+    "install util-linux, and let varve make namespaces: as root with CAP_SYS_ADMIN, or as a user with user namespaces",
+  chroot: "run as root with CAP_SYS_CHROOT",
+};
 
-/** What a runner's check found. */
+/** What trying a runner out found. */
 export interface RunnerProbe {
   readonly name: RunnerName;
   /** Why it can't be used here; undefined where it can. */
   readonly problem: string | undefined;
+  /** What would make it work. */
+  readonly hint: string;
 }
 
-/** Checks every runner on this machine. */
-export function probeRunners(): readonly RunnerProbe[] {
-  return NAMES.map((name) => ({ name, problem: problemOf(name) }));
+interface Candidate {
+  readonly name: RunnerName;
+  readonly runner: Runner | undefined;
+  readonly problem: string;
+}
+
+/** Tries every runner out on this machine, in the order in which `auto` does. */
+export async function probeRunners(): Promise<readonly RunnerProbe[]> {
+  return Promise.all(
+    NAMES.map(findRunner).map(async ({ name, runner, problem }) => ({
+      name,
+      problem: runner === undefined ? problem : await probeRunner(runner),
+      hint: HINTS[name],
+    })),
+  );
 }
 
 /**
- * The runner of this name; `auto`: the first that works here.
- * @throws StepError `RUNNER_UNAVAILABLE` saying why each that was tried does not.
+ * The runner of this name; `auto`: the first that works here. Whether one works is found out by its first run: where
+ * it fails to start a process, it is tried out by itself, and if it does not work the next one takes its place.
+ * Such a run, and this function where not even a program is there, throws StepError `RUNNER_UNAVAILABLE` saying for
+ * each why not and what to do.
  */
 export async function selectRunner(name: "auto" | RunnerName): Promise<Runner> {
-  const problems: string[] = [];
-  for (const each of name === "auto" ? NAMES : [name]) {
-    const problem = problemOf(each);
-    if (problem === undefined) return createRunner(each);
-    problems.push(`${each}: ${problem}`);
+  const found = (name === "auto" ? NAMES : [name]).map(findRunner);
+  const problems = found.filter(({ runner }) => runner === undefined);
+  const [first, ...others] = found.flatMap(({ runner }) => runner ?? []);
+  if (first === undefined) throw unavailable(problems);
+  return createFallingRunner([first, ...others], problems);
+}
+
+function createFallingRunner(runners: readonly [Runner, ...Runner[]], missing: readonly Candidate[]): Runner {
+  const problems = [...missing];
+  let position = 0;
+  const run: Runner["run"] = async (command, options) => {
+    for (;;) {
+      const runner = runners[position];
+      if (runner === undefined) throw unavailable(problems);
+      const result = await attempt(runner, command, options);
+      if (!("problem" in result)) return result;
+      // Of steps that find out at the same time, the first one moves on for all.
+      if (runners[position] !== runner) continue;
+      problems.push({ name: runner.name, runner, problem: result.problem });
+      position += 1;
+    }
+  };
+  return {
+    get name() {
+      return (runners[position] ?? runners[0]).name;
+    },
+    run,
+  };
+}
+
+/** @throws StepError where the runner works, but this command does not with it. */
+async function attempt(
+  runner: Runner,
+  command: RunCommand,
+  options: RunOptions,
+): Promise<{ readonly exitCode: number } | { readonly problem: string }> {
+  const scratch = join(options.scratch, runner.name);
+  await mkdir(scratch, { recursive: true });
+  try {
+    return await runner.run(command, { ...options, scratch });
+  } catch (error) {
+    if (!(error instanceof StepError) || error.code !== "RUNNER_FAILED") throw error;
+    const problem = await probeRunner(runner);
+    if (problem === undefined) throw error;
+    return { problem };
   }
-  throw new StepError("RUNNER_UNAVAILABLE", `Cannot run commands here: ${problems.join("; ")}`, {
-    hint: "Install runc or crun, or let varve make namespaces; varve doctor tells more",
+}
+
+function unavailable(problems: readonly Candidate[]): StepError {
+  const order = problems.toSorted((a, b) => NAMES.indexOf(a.name) - NAMES.indexOf(b.name));
+  const reasons = order.map(({ name, problem }) => `${name}: ${problem}`).join("; ");
+  const hints = order.map(({ name }) => `${HINTS[name]} (${name})`).join("; or ");
+  return new StepError("RUNNER_UNAVAILABLE", `Cannot run commands here: ${reasons}`, {
+    hint: `${hints.charAt(0).toUpperCase()}${hints.slice(1)}; varve doctor tries them all`,
   });
 }
 
-function createRunner(name: RunnerName): Runner {
+function findRunner(name: RunnerName): Candidate {
+  if (name === "chroot") return { name, runner: createChrootRunner(), problem: "" };
+  const program = findProgram(name);
+  if (program === undefined) return { name, runner: undefined, problem: `there is no program ${name}` };
+  return { name, runner: createRunner(name, program), problem: "" };
+}
+
+function createRunner(name: Exclude<RunnerName, "chroot">, program: string): Runner {
   switch (name) {
     case "runc":
     case "crun":
-      return createOciRuntime(name, findProgram(name) ?? name);
+      return createOciRuntime(name, program);
     case "unshare":
-      return createUnshareRunner();
-    case "chroot":
-      return createChrootRunner();
+      return createUnshareRunner(program);
     default:
       return name satisfies never;
   }
-}
-
-function problemOf(name: RunnerName): string | undefined {
-  switch (name) {
-    case "runc":
-    case "crun":
-      return runtimeProblem(findProgram(name), name) ?? namespaceProblem();
-    case "unshare":
-      return unshareProblem();
-    case "chroot":
-      return chrootProblem();
-    default:
-      return name satisfies never;
-  }
-}
-
-let checked: { readonly problem: string | undefined } | undefined;
-
-/** OCI runtimes need a mount namespace; asking the kernel for one is the truth, and cheap. */
-function namespaceProblem(): string | undefined {
-  checked ??= {
-    problem:
-      spawnSync("unshare", ["--mount", "true"]).status === 0
-        ? undefined
-        : "the kernel gives this process no mount namespace",
-  };
-  return checked.problem;
 }

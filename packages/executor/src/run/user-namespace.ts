@@ -1,51 +1,100 @@
+import { spawnSync } from "node:child_process";
 import { readFileSync } from "node:fs";
-import { userInfo } from "node:os";
+import { StepError } from "../errors.ts";
+import type { RunCommand } from "../runner.ts";
 
-/** True where this process is root of a user namespace and not of the machine: user_namespaces(7), uid_map. */
+/** True where this process is in a user namespace and not the machine's: user_namespaces(7), uid_map. */
 export function inUserNamespace(): boolean {
-  try {
-    return !/^\s*0\s+0\s+4294967295\s*$/.test(readFileSync("/proc/self/uid_map", "utf8"));
-  } catch {
-    return false;
-  }
+  return !/^\s*0\s+0\s+4294967295\s*$/.test(readOr("/proc/self/uid_map", "0 0 4294967295"));
 }
 
-/** A command line, or why there is none. */
+/**
+ * A command line, and which ids it maps: the `range` that /etc/subuid and /etc/subgid give the user, or the user's own
+ * alone (`single`): files of other owners can't be made then, and nothing runs as another user. Or why there is none.
+ */
 export type NamespaceCommand =
-  | { readonly command: string; readonly args: readonly string[] }
+  | { readonly command: string; readonly args: readonly string[]; readonly ids: "range" | "single" }
   | { readonly problem: string; readonly hint: string };
 
+const UNSHARE: readonly string[] = ["--user", "--map-root-user", "--mount", "--propagation", "slave"];
+
 /**
- * The command with which a user who is not root runs `argv` again as root of a user namespace of their own, with the
- * ids that /etc/subuid and /etc/subgid give them, or their own id alone.
+ * The command with which a user who is not root runs `argv` again as root of a user namespace of their own. It is tried
+ * out: a command that is given works here.
  */
 export function userNamespaceCommand(argv: readonly string[]): NamespaceCommand {
-  const [limit] = readOr("/proc/sys/user/max_user_namespaces", "1").split("\n");
-  const clone = readOr("/proc/sys/kernel/unprivileged_userns_clone", "1").trim();
-  if (limit === "0" || clone === "0") {
-    return {
-      problem: "user namespaces are turned off on this machine",
-      hint: "Run as root, or set kernel.unprivileged_userns_clone=1 and user.max_user_namespaces above 0",
-    };
+  for (const ids of ["range", "single"] as const) {
+    const args = [...UNSHARE, ...(ids === "range" ? ["--map-auto"] : []), "--"];
+    if (spawnSync("unshare", [...args, "true"]).status === 0)
+      return { command: "unshare", args: [...args, ...argv], ids };
   }
-  const mapped = hasSubordinateIds("/etc/subuid") && hasSubordinateIds("/etc/subgid");
-  const map = mapped ? ["--map-auto"] : [];
+  return explainProblem();
+}
+
+function explainProblem(): Extract<NamespaceCommand, { problem: string }> {
+  for (const { file, off, hint } of SWITCHES) {
+    if (readOr(file, "").trim() === off)
+      return { problem: `user namespaces are turned off here (${file} is ${off})`, hint };
+  }
+  const { error, stderr } = spawnSync("unshare", [...UNSHARE, "--", "true"], { encoding: "utf8" });
+  if (error !== undefined)
+    return { problem: 'there is no program "unshare"', hint: "Install util-linux, or run as root" };
   return {
-    command: "unshare",
-    args: ["--user", "--map-root-user", ...map, "--mount", "--propagation", "slave", "--", ...argv],
+    problem: `no user namespace can be made here: ${stderr.trim()}`,
+    hint: "Run as root, or let the container run without its seccomp or AppArmor profile",
   };
 }
 
-function hasSubordinateIds(file: string): boolean {
-  const { username, uid } = userInfo();
-  return readOr(file, "")
-    .split("\n")
-    .some((line) => line.startsWith(`${username}:`) || line.startsWith(`${uid}:`));
+/** Kernel settings that forbid user namespaces: the kernel's own, Debian's and Ubuntu's. */
+const SWITCHES = [
+  {
+    file: "/proc/sys/user/max_user_namespaces",
+    off: "0",
+    hint: "Run as root, or set sysctl user.max_user_namespaces above 0",
+  },
+  {
+    file: "/proc/sys/kernel/unprivileged_userns_clone",
+    off: "0",
+    hint: "Run as root, or set sysctl kernel.unprivileged_userns_clone=1",
+  },
+  {
+    file: "/proc/sys/kernel/apparmor_restrict_unprivileged_userns",
+    off: "1",
+    hint: "Run as root, or set sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+  },
+] as const;
+
+/**
+ * The command with the ids that this user namespace can give it: no further groups where it may not set any.
+ * @throws StepError `RUNNER_FAILED` where its user or group is not mapped.
+ */
+export function fitToNamespace(command: RunCommand): RunCommand {
+  if (!inUserNamespace()) return command;
+  const [users, groups] = [readMap("/proc/self/uid_map"), readMap("/proc/self/gid_map")];
+  if (!users(command.uid)) throw notMapped("user", command.uid);
+  if (!groups(command.gid)) throw notMapped("group", command.gid);
+  const maySetGroups = readOr("/proc/self/setgroups", "allow").trim() !== "deny";
+  return { ...command, additionalGids: maySetGroups ? command.additionalGids.filter(groups) : [] };
 }
 
-function readOr(path: string, fallback: string): string {
+/** user_namespaces(7): lines of first id inside, first id outside, length. */
+function readMap(file: string): (id: number) => boolean {
+  const ranges = readOr(file, "")
+    .trim()
+    .split("\n")
+    .map((line) => line.trim().split(/\s+/).map(Number));
+  return (id) => ranges.some(([first = 0, , length = 0]) => id >= first && id < first + length);
+}
+
+function notMapped(what: "user" | "group", id: number): StepError {
+  return new StepError("RUNNER_FAILED", `Cannot run as ${what} ${id}: it is not mapped in this user namespace`, {
+    hint: `Give the user who builds subordinate ids: usermod --add-subuids 100000-165535 --add-subgids 100000-165535 USER, with newuidmap installed (uidmap), or build as root`,
+  });
+}
+
+function readOr(file: string, fallback: string): string {
   try {
-    return readFileSync(path, "utf8");
+    return readFileSync(file, "utf8");
   } catch {
     return fallback;
   }

@@ -1,48 +1,67 @@
+import { closeSync, constants, openSync } from "node:fs";
 import { mkdir, rename, rm, symlink } from "node:fs/promises";
 import { join } from "node:path";
-import { diffUpper, mount, umount2 } from "@varve/layer";
+import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { Snapshot, SnapshotBase, Snapshotter } from "../snapshotter.ts";
+import { trimUpper } from "./trim-upper.ts";
 
 /** sys/mount.h. */
 const MNT_DETACH = 2;
+/** mount(2): the options of a mount, with the zero at their end, have to fit in a page. */
+const PAGE = 4096;
 
-/** Snapshots as overlayfs mounts: the upper directory is the diff. `xattrs`: `user` in a user namespace. */
-export function createOverlaySnapshotter(xattrs: "trusted" | "user"): Snapshotter {
-  return { name: "overlay", whiteouts: xattrs, prepare: (base, directory) => prepare(base, { directory, xattrs }) };
-}
-
-interface Place {
-  readonly directory: string;
+/** How overlayfs is to be mounted. */
+export interface OverlayForm {
+  /** Whose xattrs it keeps its books in; `user` in a user namespace. */
   readonly xattrs: "trusted" | "user";
+  /** Whether it may leave out writing the whole file system to disk when it is unmounted: Linux 5.10. */
+  readonly sync: "volatile" | "full";
 }
 
-async function prepare(base: SnapshotBase, { directory, xattrs }: Place): Promise<Snapshot> {
+/** Snapshots as overlayfs mounts: the upper directory is the diff. */
+export function createOverlaySnapshotter(form: OverlayForm): Snapshotter {
+  return { name: "overlay", whiteouts: form.xattrs, prepare: (base, directory) => prepare(base, directory, form) };
+}
+
+async function prepare(base: SnapshotBase, directory: string, form: OverlayForm): Promise<Snapshot> {
   const rootfs = join(directory, "rootfs");
-  const upper = join(directory, "upper");
-  for (const name of ["rootfs", "upper", "work", "lower"]) await mkdir(join(directory, name), { mode: 0o755 });
-  await mkdir(join(directory, "empty"));
-  const lowers = base.layers.length === 0 ? [join(directory, "empty")] : base.layers.toReversed();
-  await Promise.all(lowers.map((path, position) => symlink(path, join(directory, "lower", String(position)))));
-  const lowerdir = lowers.map((_, position) => `lower/${position}`).join(":");
-  const user = xattrs === "user" ? ",userxattr" : "";
-  mountBelow(
-    directory,
-    `lowerdir=${lowerdir},upperdir=upper,workdir=work,index=off,redirect_dir=off,metacopy=off${user}`,
-  );
+  try {
+    await makeDirectories(directory, base.layers);
+    mountOverlay(directory, form, base.layers.length);
+  } catch (error) {
+    await rm(directory, { recursive: true, force: true });
+    throw error;
+  }
   let mounted = true;
   const unmount = (): void => {
     if (mounted) umount2(rootfs, MNT_DETACH);
     mounted = false;
   };
+  return createSnapshot({ rootfs, directory, base, xattrs: form.xattrs, unmount });
+}
+
+interface OverlaySnapshot {
+  readonly rootfs: string;
+  readonly directory: string;
+  readonly base: SnapshotBase;
+  readonly xattrs: "trusted" | "user";
+  readonly unmount: () => void;
+}
+
+function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySnapshot): Snapshot {
+  const upper = join(directory, "upper");
+  let found: Promise<readonly Entry[]> | undefined;
+  const diff = (): Promise<readonly Entry[]> => {
+    unmount();
+    found ??= diffUpper(upper, base.tree, { overlay: xattrs });
+    return found;
+  };
   return {
     rootfs,
-    async diff() {
-      unmount();
-      return diffUpper(upper, base.tree, { overlay: xattrs });
-    },
+    diff,
     async commit(path) {
-      unmount();
+      trimUpper(upper, await diff(), xattrs);
       await rename(upper, path).catch((cause: NodeJS.ErrnoException) => {
         if (cause.code !== "ENOTEMPTY" && cause.code !== "EEXIST") throw cause;
       });
@@ -54,18 +73,49 @@ async function prepare(base: SnapshotBase, { directory, xattrs }: Place): Promis
   };
 }
 
-/** Mounts with paths relative to `directory`: the options of 127 layers would not fit in a page otherwise. */
-function mountBelow(directory: string, options: string): void {
-  const before = process.cwd();
-  process.chdir(directory);
+/** Lower directories get names of one to three characters, newest first, so that many fit in the mount's options. */
+async function makeDirectories(directory: string, layers: readonly string[]): Promise<void> {
+  for (const name of ["rootfs", "upper", "work", "lower"]) await mkdir(join(directory, name), { mode: 0o755 });
+  const lower = join(directory, "lower");
+  if (layers.length === 0) await mkdir(join(lower, lowerName(0)), { mode: 0o755 });
+  await Promise.all(layers.toReversed().map((path, position) => symlink(path, join(lower, lowerName(position)))));
+}
+
+function lowerName(position: number): string {
+  return position.toString(36);
+}
+
+/** @throws StepError `MOUNT_FAILED`. */
+function mountOverlay(directory: string, { xattrs, sync }: OverlayForm, layers: number): void {
+  // Through an open directory the paths are short, and free of the characters that separate options.
+  using open = openDirectory(directory);
+  using lower = openDirectory(join(directory, "lower"));
+  const names = Array.from({ length: Math.max(1, layers) }, (_, position) => `${lower.path}/${lowerName(position)}`);
+  const options = [
+    `lowerdir=${names.join(":")}`,
+    `upperdir=${open.path}/upper`,
+    `workdir=${open.path}/work`,
+    "index=off",
+    // "userxattr" implies that both are off, and the kernel refuses to hear it twice.
+    ...(xattrs === "user" ? ["userxattr"] : ["redirect_dir=off", "metacopy=off"]),
+    ...(sync === "volatile" ? ["volatile"] : []),
+  ].join(",");
+  if (options.length >= PAGE) throw failed(directory, `${layers} layers are more than its options can name`);
   try {
-    mount("overlay", "rootfs", { type: "overlay", options });
+    mount("overlay", join(directory, "rootfs"), { type: "overlay", options });
   } catch (cause) {
-    throw new StepError("MOUNT_FAILED", `Cannot mount overlay on "${directory}/rootfs": ${(cause as Error).message}`, {
-      cause,
-      hint: "Choose another store on a file system that overlayfs can use, or try --snapshotter copy",
-    });
-  } finally {
-    process.chdir(before);
+    throw failed(directory, (cause as Error).message, cause);
   }
+}
+
+function openDirectory(path: string): Disposable & { readonly path: string } {
+  const file = openSync(path, constants.O_RDONLY | constants.O_DIRECTORY);
+  return { path: `/proc/self/fd/${file}`, [Symbol.dispose]: () => closeSync(file) };
+}
+
+function failed(directory: string, why: string, cause?: unknown): StepError {
+  return new StepError("MOUNT_FAILED", `Cannot mount overlay in "${directory}": ${why}`, {
+    cause,
+    hint: "Choose another store on a file system that overlayfs can use, or try --snapshotter copy",
+  });
 }

@@ -1,0 +1,166 @@
+/** System calls that node does not have, for the init program alone: koffi takes 9 ms to load. */
+import { createRequire } from "node:module";
+import { getSystemErrorMessage, getSystemErrorName } from "node:util";
+import { ProgramError } from "./program-error.ts";
+
+type Call = (...values: unknown[]) => number;
+
+const koffi = createRequire(import.meta.url)("koffi") as typeof import("koffi").default;
+const libc = koffi.load(null);
+
+/** include/uapi/linux/mount.h; the MS_ bits of these have the same values. */
+export const MOUNT_FLAGS: Readonly<Record<string, number>> = { ro: 1, nosuid: 2, nodev: 4, noexec: 8 };
+export const MS_BIND = 0x1000;
+export const MS_REC = 0x4000;
+const MS_REMOUNT = 0x20;
+const MNT_DETACH = 2;
+/** include/uapi/linux/fcntl.h. */
+const AT_FDCWD = -100;
+const AT_RECURSIVE = 0x8000;
+/** include/uapi/linux/prctl.h, asm/signal.h. */
+const PR_CAPBSET_DROP = 24;
+const [SIGPIPE, SIGXFSZ] = [13, 25] as const;
+const SIG_DFL = 0;
+/** include/uapi/asm-generic/fcntl.h. */
+const F_SETFD = 2;
+const STANDARD_STREAMS = [0, 1, 2] as const;
+/** The same on all architectures: it came after their tables were made one. */
+const SYS_MOUNT_SETATTR = 442;
+const SYS_PIVOT_ROOT: Readonly<Record<string, number>> = {
+  x64: 155,
+  arm64: 41,
+  arm: 218,
+  ia32: 217,
+  loong64: 41,
+  ppc64: 203,
+  riscv64: 41,
+  s390x: 217,
+};
+/** RLIMIT_ numbers: asm-generic/resource.h. */
+const RESOURCES: readonly string[] = [
+  "CPU",
+  "FSIZE",
+  "DATA",
+  "STACK",
+  "CORE",
+  "RSS",
+  "NPROC",
+  "NOFILE",
+  "MEMLOCK",
+  "AS",
+  "LOCKS",
+  "SIGPENDING",
+  "MSGQUEUE",
+  "NICE",
+  "RTPRIO",
+  "RTTIME",
+];
+/** include/uapi/linux/if.h, sockios.h. */
+const AF_INET = 2;
+const SOCK_DGRAM = 2;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP = 1;
+const IFREQ_SIZE = 40;
+const IFREQ_FLAGS = 16;
+
+/** mount(2). `flags` are MS_ bits. */
+export function mount(source: string, target: string, how: { type?: string; flags: number; options?: string }): void {
+  const call = declare(
+    "int mount(const char *source, const char *target, const char *type, unsigned long flags, const char *data)",
+  );
+  check(
+    call(source, target, how.type ?? null, how.flags, how.options ?? null),
+    `mount ${how.type ?? source} on ${target}`,
+  );
+}
+
+/** Sets flags on a mount and all in it: mount_setattr(2), or on the mount alone before Linux 5.12. */
+export function setMountFlags(target: string, flags: number): void {
+  const call = declare(
+    "long syscall(long number, long at, const char *path, unsigned int how, const void *attributes, size_t size)",
+  );
+  const attributes = BigUint64Array.of(BigInt(flags), 0n, 0n, 0n);
+  if (call(SYS_MOUNT_SETATTR, AT_FDCWD, target, AT_RECURSIVE, attributes, attributes.byteLength) === 0) return;
+  if (getSystemErrorName(-koffi.errno()) !== "ENOSYS") check(-1, `change flags of ${target}`);
+  mount("none", target, { flags: MS_REMOUNT | MS_BIND | flags });
+}
+
+/** Makes the working directory, a mount point, the root of this mount namespace and lets go of the old one. */
+export function pivotRoot(): void {
+  const number = SYS_PIVOT_ROOT[process.arch];
+  if (number === undefined) throw new Error(`pivot_root is not known for ${process.arch}`);
+  check(declare("long syscall(long number, const char *root, const char *old)")(number, ".", "."), "pivot_root");
+  check(declare("int umount2(const char *target, int flags)")(".", MNT_DETACH), "umount the old root");
+  process.chdir("/");
+}
+
+/** chroot(2) into the working directory. */
+export function chroot(): void {
+  check(declare("int chroot(const char *path)")("."), "chroot");
+  process.chdir("/");
+}
+
+/** sethostname(2). */
+export function setHostname(name: string): void {
+  check(declare("int sethostname(const char *name, size_t length)")(name, Buffer.byteLength(name)), "sethostname");
+}
+
+/** setrlimit(2). `type` as in an OCI runtime's config: RLIMIT_NOFILE. */
+export function setResourceLimit(type: string, soft: bigint, hard: bigint): void {
+  const resource = RESOURCES.indexOf(type.replace(/^RLIMIT_/, ""));
+  if (resource < 0) throw new Error(`resource limit ${type} is not known`);
+  const limits = BigUint64Array.of(soft, hard);
+  check(declare("int setrlimit(int resource, const void *limits)")(resource, limits), `set ${type}`);
+}
+
+/** Takes capabilities, by number, from this process and all that it becomes; what the kernel does not know is skipped. */
+export function dropCapabilities(numbers: readonly number[]): void {
+  const call = declare("int prctl(int option, unsigned long a, unsigned long b, unsigned long c, unsigned long d)");
+  for (const number of numbers) {
+    if (call(PR_CAPBSET_DROP, number, 0, 0, 0) !== 0 && getSystemErrorName(-koffi.errno()) !== "EINVAL") {
+      check(-1, `drop capability ${number}`);
+    }
+  }
+}
+
+/** Brings the loopback interface of this network namespace up: netdevice(7). */
+export function raiseLoopback(): void {
+  const socket = declare("int socket(int domain, int type, int protocol)")(AF_INET, SOCK_DGRAM, 0);
+  if (socket < 0) check(socket, "socket");
+  const request = Buffer.alloc(IFREQ_SIZE);
+  request.write("lo");
+  request.writeUInt16LE(IFF_UP, IFREQ_FLAGS);
+  check(
+    declare("int ioctl(int file, unsigned long request, void *argument)")(socket, SIOCSIFFLAGS, request),
+    "raise lo",
+  );
+  check(declare("int close(int file)")(socket), "close");
+}
+
+/**
+ * Becomes another program: execve(2), with the signals that node ignores and the streams that it would close as others
+ * expect them.
+ * @throws ProgramError where the kernel refuses: the file is no program, or its interpreter is missing.
+ */
+export function becomeProgram(path: string, args: readonly string[], env: readonly string[]): never {
+  const setHandler = declare("void *signal(int number, intptr_t handler)");
+  for (const signal of [SIGPIPE, SIGXFSZ]) setHandler(signal, SIG_DFL);
+  const setFlags = declare("int fcntl(int file, int command, int flags)");
+  for (const stream of STANDARD_STREAMS) check(setFlags(stream, F_SETFD, 0), "keep standard streams open");
+  const call = declare("int execve(const char *path, const char **args, const char **env)");
+  call(path, [...args, null], [...env, null]);
+  const errno = koffi.errno();
+  const problem = getSystemErrorName(-errno) === "ENOENT" ? "missing" : "denied";
+  throw new ProgramError(problem, `exec ${path}: ${getSystemErrorMessage(-errno)}`);
+}
+
+function declare(signature: string): Call {
+  return libc.func(signature);
+}
+
+function check(result: number, what: string): void {
+  if (result >= 0) return;
+  const errno = koffi.errno();
+  const code = getSystemErrorName(-errno);
+  throw Object.assign(new Error(`${what}: ${getSystemErrorMessage(-errno)} (${code})`), { code });
+}

@@ -1,0 +1,47 @@
+import { readFileSync, writeFileSync } from "node:fs";
+import { extname, join } from "node:path";
+import type { RunOptions } from "../runner.ts";
+import { runProcess } from "./run-process.ts";
+import { encodeRuntimeConfig, type RuntimeConfig } from "./runtime-config.ts";
+import { concludeFailure, type StartFailure } from "./start-failure.ts";
+
+/** What to run varve's init program with. */
+export interface InitRun {
+  readonly config: RuntimeConfig;
+  readonly options: RunOptions;
+  /** The program before it that makes namespaces, with its arguments; none: it runs as it is. */
+  readonly prefix: readonly string[];
+  readonly afterExit?: () => void;
+}
+
+/** Runs varve's init program, which becomes the process. @throws StepError as `Runner.run`. */
+export async function runInit(run: InitRun): Promise<{ readonly exitCode: number }> {
+  const { options } = run;
+  const [configFile, failureFile] = [join(options.scratch, "config.json"), join(options.scratch, "failure.json")];
+  writeFileSync(configFile, encodeRuntimeConfig(run.config), { mode: 0o600 });
+  const init = join(import.meta.dirname, `init${extname(import.meta.filename)}`);
+  const line: readonly string[] = [...run.prefix, process.execPath, init, configFile, failureFile];
+  const [program = process.execPath, ...args] = line;
+  const exitCode = await runProcess(program, args, {
+    signal: options.signal,
+    onOutput: options.onOutput,
+    ...(run.afterExit === undefined ? {} : { afterExit: run.afterExit }),
+  });
+  const failure = exitCode === 0 ? undefined : readFailure(failureFile, run.prefix);
+  return failure === undefined ? { exitCode } : concludeFailure(failure, options.onOutput);
+}
+
+function readFailure(file: string, prefix: readonly string[]): StartFailure | undefined {
+  const text = readOrAbsent(file);
+  if (text === undefined) return { kind: "runner", message: `${prefix[0] ?? "init"} failed before the process began` };
+  return text === "" ? undefined : (JSON.parse(text) as StartFailure);
+}
+
+/** Undefined where init did not come to open it. */
+function readOrAbsent(file: string): string | undefined {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return undefined;
+  }
+}
