@@ -31,7 +31,7 @@ async function runCommand(command: string | undefined, argv: readonly string[], 
   switch (command) {
     case "build":
       if (argv.includes("--help") || argv.includes("-h")) return showBuildHelp();
-      return (await import("./commands/build.ts")).runBuild(argv, signal);
+      return buildOrEnter(argv, signal);
     case "doctor":
       return (await import("./commands/doctor.ts")).runDoctor(argv);
     case "help":
@@ -50,6 +50,15 @@ async function runCommand(command: string | undefined, argv: readonly string[], 
       );
       return 2;
   }
+}
+
+async function buildOrEnter(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  if (process.getuid?.() !== 0) {
+    const { runInNamespace } = await import("./enter-namespace.ts");
+    const code = await runInNamespace((message) => process.stderr.write(`WARNING ${message}\n`));
+    if (code !== undefined) return code;
+  }
+  return (await import("./commands/build.ts")).runBuild(argv, signal);
 }
 
 async function showBuildHelp(): Promise<number> {

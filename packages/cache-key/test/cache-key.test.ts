@@ -15,8 +15,8 @@ const digests = ["a", "b", "c"].map((character) => `sha256:${character.repeat(64
 describe("canonicalJson()", () => {
   test("writes RFC 8785's example as the RFC does (section 3.2.4)", () => {
     const value = {
-      numbers: [333333333.33333329, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
-      string: "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"\/",
+      numbers: [333333333.3333333, 1e30, 4.5, 2e-3, 0.000000000000000000000000001],
+      string: "\u20ac$\u000F\u000aA'\u0042\u0022\u005c\\\"/",
       literals: [null, true, false],
     };
     expect(canonicalJson(value)).toBe(
@@ -59,16 +59,16 @@ describe("cacheKey()", () => {
       stepDigest({ definition: ["a-b", "c"], inputs: digests.slice(0, 1) }),
     ];
     expect(new Set(keys).size).toBe(keys.length);
-    const [step = digests[0]!] = keys;
+    const [step = digests[0]] = keys;
     expect(cacheKey(step, undefined)).not.toBe(cacheKey(step, digests[0]));
-    expect(rootfsDigest([digests[0]!, digests[1]!])).not.toBe(rootfsDigest([digests[1]!, digests[0]!]));
+    expect(rootfsDigest([digests[0], digests[1]])).not.toBe(rootfsDigest([digests[1], digests[0]]));
   });
 });
 
 test("explainDifference() names what changed between two keys", () => {
   const before = ingredientsOf({
     definition: { kind: "run", env: ["A=1"], args: ["x"] },
-    inputs: [digests[0]!],
+    inputs: [digests[0]],
     parent: digests[1],
   });
   const after = ingredientsOf({

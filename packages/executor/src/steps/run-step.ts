@@ -78,7 +78,7 @@ async function runProcess(step: RunStep, { session, snapshot, user, mounts }: Pr
     workdir: step.workdir,
     uid: user.uid,
     gid: user.gid,
-    additionalGids: user.additionalGids,
+    additionalGids: [...user.additionalGids, user.gid],
     mounts: [...mounts.mounts, ...(script === undefined ? [] : [script])],
     network: step.network === "none" ? "none" : "host",
     security: step.security,
