@@ -39,6 +39,8 @@ export function expandWords(text: string, options: ExpandOptions): readonly stri
 }
 
 const SPECIAL = "@*#?-$!0";
+/** Deeper substitutions are refused before the stack is full. */
+const MAX_DEPTH = 500;
 const LETTER = /^[\p{L}\p{Nd}_]$/u;
 
 class Lexer {
@@ -49,6 +51,7 @@ class Lexer {
   #word = "";
   #inWord = false;
   #position = 0;
+  #depth = 0;
 
   constructor(text: string, options: ExpandOptions) {
     this.#characters = Array.from(text);
@@ -180,6 +183,14 @@ class Lexer {
   }
 
   #processSubstitution(name: string): string {
+    this.#depth += 1;
+    if (this.#depth > MAX_DEPTH) throw new ExpansionError(`substitutions nested more than ${MAX_DEPTH} deep`);
+    const value = this.#processOperator(name);
+    this.#depth -= 1;
+    return value;
+  }
+
+  #processOperator(name: string): string {
     const character = this.#next();
     if (character === "}") return this.#valueOf(name);
     if (character === "/") return this.#processReplace(name);

@@ -42,7 +42,11 @@ export function patternSource(pattern: string, { doubleStar }: { readonly double
 }
 
 function quote(character: string): string {
-  return /[\\^$.*+?()[\]{}|/-]/.test(character) ? `\\${character}` : character;
+  return /[\\^$.*+?()[\]{}|/]/.test(character) ? `\\${character}` : character;
+}
+
+function quoteInClass(character: string): string {
+  return character === "-" ? "\\-" : quote(character);
 }
 
 function parseClass(
@@ -59,14 +63,18 @@ function parseClass(
     const low = classCharacter(characters, position);
     if (low === undefined) return undefined;
     position = low.next;
-    source += quote(low.character);
+    source += quoteInClass(low.character);
     if (characters[position] !== "-") continue;
     const high = classCharacter(characters, position + 1);
-    if (high === undefined || high.character < low.character) return undefined;
-    source += `-${quote(high.character)}`;
+    if (high === undefined || codePoint(high.character) < codePoint(low.character)) return undefined;
+    source += `-${quoteInClass(high.character)}`;
     position = high.next;
   }
   return { source: `[${negated ? "^/" : ""}${source}]`, end: position };
+}
+
+function codePoint(character: string): number {
+  return character.codePointAt(0) ?? 0;
 }
 
 function classCharacter(

@@ -1,8 +1,8 @@
+/** A part of a shell pattern that takes one character. */
+type Single = { readonly kind: "character"; readonly value: string } | { readonly kind: "one" };
+
 /** A part of a shell pattern: a character, any one character, or any number of them. */
-type Piece =
-  | { readonly kind: "character"; readonly value: string }
-  | { readonly kind: "one" }
-  | { readonly kind: "many" };
+type Piece = Single | { readonly kind: "many" };
 
 /** How many characters at the start of `value` the pattern takes: the fewest, or the most. 0 where it matches nothing. */
 export function matchPrefix(value: string, pattern: string, { longest }: { readonly longest: boolean }): number {
@@ -19,22 +19,79 @@ export function matchSuffix(value: string, pattern: string, { longest }: { reado
   return chosen === undefined ? value.length : value.length - unitsOf(reversed.slice(0, chosen));
 }
 
-/** `value` with the first match, or all, replaced; of several matches at one place the longest. */
+/**
+ * `value` with the first match, or all, replaced; of several matches at one place the longest. An empty match right
+ * after another one does not count, as in Go.
+ */
 export function replacePattern(
   value: string,
   pattern: string,
   { replacement, all }: { readonly replacement: string; readonly all: boolean },
 ): string {
-  const source = parsePattern(pattern)
-    .map((piece) =>
-      piece.kind === "character"
-        ? piece.value.replaceAll(/[\\^$.*+?()[\]{}|]/g, String.raw`\$&`)
-        : piece.kind === "one"
-          ? "."
-          : ".*",
-    )
-    .join("");
-  return value.replace(new RegExp(source, all ? "gsu" : "su"), () => replacement);
+  const characters = Array.from(value);
+  const runs = splitAtStars(parsePattern(pattern));
+  const parts: string[] = [];
+  let copied = 0;
+  let from = 0;
+  let match = findMatch(characters, runs, from);
+  while (match !== undefined) {
+    const isEmpty = match.end === match.start;
+    if (!isEmpty || match.end !== copied || parts.length === 0) {
+      parts.push(characters.slice(copied, match.start).join(""), replacement);
+      copied = match.end;
+      if (!all) break;
+    }
+    from = isEmpty ? match.end + 1 : match.end;
+    match = findMatch(characters, runs, from);
+  }
+  return parts.join("") + characters.slice(copied).join("");
+}
+
+/** The pieces between the stars; n stars make n + 1 runs. */
+function splitAtStars(pieces: readonly Piece[]): readonly (readonly Single[])[] {
+  const runs: Single[][] = [[]];
+  for (const piece of pieces) {
+    if (piece.kind === "many") runs.push([]);
+    else runs.at(-1)?.push(piece);
+  }
+  return runs;
+}
+
+/**
+ * The leftmost match from `from` on, as long as can be. Between stars the first place of a run is as good as any other,
+ * and a later start leaves no more room than an earlier one: nothing is tried twice.
+ */
+function findMatch(
+  characters: readonly string[],
+  runs: readonly (readonly Single[])[],
+  from: number,
+): { readonly start: number; readonly end: number } | undefined {
+  const [first = [], ...others] = runs;
+  const start = findRun(characters, first, from);
+  if (start === undefined) return undefined;
+  const last = others.pop();
+  if (last === undefined) return { start, end: start + first.length };
+  let end = start + first.length;
+  for (const run of others) {
+    const found = findRun(characters, run, end);
+    if (found === undefined) return undefined;
+    end = found + run.length;
+  }
+  for (let place = characters.length - last.length; place >= end; place -= 1) {
+    if (matchesAt(characters, last, place)) return { start, end: place + last.length };
+  }
+  return undefined;
+}
+
+function findRun(characters: readonly string[], run: readonly Single[], from: number): number | undefined {
+  for (let place = from; place + run.length <= characters.length; place += 1) {
+    if (matchesAt(characters, run, place)) return place;
+  }
+  return undefined;
+}
+
+function matchesAt(characters: readonly string[], run: readonly Single[], place: number): boolean {
+  return run.every((piece, offset) => piece.kind === "one" || piece.value === characters[place + offset]);
 }
 
 function unitsOf(characters: readonly string[]): number {
