@@ -6,6 +6,7 @@ import {
   decodeLayerIndex,
   encodeLayerIndex,
   extractLayer,
+  impliedDirectories,
   layerIndexMediaType,
   stackTrees,
   type FileTree,
@@ -14,7 +15,7 @@ import {
 import { type Descriptor, type Digest, readContent } from "@varve/oci";
 import type { OnBuildEvent } from "./events.ts";
 import type { Rootfs, RootfsLayer } from "./rootfs.ts";
-import type { Snapshotter } from "./snapshotter.ts";
+import type { SnapshotBase, Snapshotter } from "./snapshotter.ts";
 
 /** Layers of rootfs, brought to this machine as far as a step needs them, each once. */
 export interface Layers {
@@ -24,8 +25,8 @@ export interface Layers {
   directory(layer: RootfsLayer): Promise<string>;
   /** The file system of `rootfs`, without the contents of its files. */
   tree(rootfs: Rootfs): Promise<FileTree>;
-  /** The same with contents, and the extracted layers, oldest first. */
-  extractedTree(rootfs: Rootfs): Promise<{ readonly tree: FileTree; readonly directories: readonly string[] }>;
+  /** The same with contents, and what a snapshot of it is made of. */
+  extractedTree(rootfs: Rootfs): Promise<SnapshotBase>;
 }
 
 export interface LayersOptions {
@@ -72,7 +73,9 @@ export function createLayers(options: LayersOptions): Layers {
     tree: (rootfs) => stack(rootfs, []),
     async extractedTree(rootfs) {
       const paths = await Promise.all(rootfs.layers.map(directory));
-      return { tree: await stack(rootfs, paths), directories: paths };
+      const all = await Promise.all(rootfs.layers.map(index));
+      const implied = new Set(all.flatMap((each) => impliedDirectories(each)));
+      return { tree: await stack(rootfs, paths), layers: paths, impliedDirectories: [...implied] };
     },
   };
 }

@@ -15,6 +15,8 @@ export interface SnapshotBase {
   readonly layers: readonly string[];
   /** The same layers as one tree, for comparison. */
   readonly tree: FileTree;
+  /** Directories that some layer names only as parents of its entries: their attributes are those of `tree`. */
+  readonly impliedDirectories: readonly string[];
 }
 
 /** Makes writable (and read-only) file systems of extracted layers. */

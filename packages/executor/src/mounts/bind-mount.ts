@@ -30,8 +30,8 @@ async function openStage(
   source: string,
   { session, resolve, stack }: MountContext,
 ): Promise<string> {
-  const { tree, directories } = await session.layers.extractedTree(await resolve(from.step));
-  const { path, entry } = resolvePath(tree, source, { followLast: true });
+  const base = await session.layers.extractedTree(await resolve(from.step));
+  const { path, entry } = resolvePath(base.tree, source, { followLast: true });
   if (entry === undefined) {
     throw new StepError(
       "SOURCE_MISSING",
@@ -40,7 +40,7 @@ async function openStage(
   }
   const snapshotter = await session.snapshotter();
   const directory = await session.options.store.makeTemporaryDirectory("mounts");
-  const snapshot = stack.use(await snapshotter.prepare({ layers: directories, tree }, directory));
+  const snapshot = stack.use(await snapshotter.prepare(base, directory));
   return join(snapshot.rootfs, path);
 }
 

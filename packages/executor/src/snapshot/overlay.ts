@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { Snapshot, SnapshotBase, Snapshotter } from "../snapshotter.ts";
+import { seedUpper } from "./seed-upper.ts";
 import { trimUpper } from "./trim-upper.ts";
 
 /** sys/mount.h. */
@@ -28,6 +29,7 @@ async function prepare(base: SnapshotBase, directory: string, form: OverlayForm)
   const rootfs = join(directory, "rootfs");
   try {
     await makeDirectories(directory, base.layers);
+    seedUpper(join(directory, "upper"), base);
     mountOverlay(directory, form, base.layers.length);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });

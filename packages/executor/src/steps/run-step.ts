@@ -36,11 +36,10 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
   const { store } = session.options;
   const stack = new AsyncDisposableStack();
   try {
-    const { tree, directories } = await session.layers.extractedTree(await resolve(step.parent));
+    const base = await session.layers.extractedTree(await resolve(step.parent));
+    const { tree } = base;
     const snapshotter = await session.snapshotter();
-    const snapshot = stack.use(
-      await snapshotter.prepare({ layers: directories, tree }, await store.makeTemporaryDirectory("mounts")),
-    );
+    const snapshot = stack.use(await snapshotter.prepare(base, await store.makeTemporaryDirectory("mounts")));
     const user = lookupUser(step.user, tree);
     await makeWorkdir(snapshot, step, tree);
     const mounts = stack.use(await openMounts(step, { session, resolve, tree }));
