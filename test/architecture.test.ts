@@ -43,7 +43,8 @@ const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--excl
   .filter((file) => file !== "");
 
 function sourcesOf(folder: string): readonly string[] {
-  return tracked.filter((file) => file.startsWith(`${folder}/src/`) && file.endsWith(".ts"));
+  const isSource = (file: string): boolean => file.startsWith(`${folder}/src/`) && file.endsWith(".ts");
+  return tracked.filter((file) => isSource(file) && !file.endsWith("/testing.ts"));
 }
 
 function importsOf(file: string): readonly string[] {

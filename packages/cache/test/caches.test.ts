@@ -1,0 +1,158 @@
+import { fork } from "node:child_process";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import fc from "fast-check";
+import { afterAll, describe, expect, test } from "vitest";
+import {
+  collect,
+  describeContentStore,
+  describeIngestStore,
+  describeTarget,
+  pushRandomImage,
+  randomBlob,
+  streamOf,
+} from "@varve/oci/testing";
+import { createMemoryCache, openLocalStore } from "../src/index.ts";
+import { describeCache, pushRandomRecord } from "../src/testing.ts";
+
+const root = mkdtempSync(join(tmpdir(), "varve-cache-"));
+let count = 0;
+const newPath = (): string => join(root, String((count += 1)));
+const openContent = async () => (await openLocalStore(newPath())).content;
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+describeCache("createMemoryCache()", async () => createMemoryCache());
+describeCache("openLocalStore()", () => openLocalStore(newPath()));
+describeContentStore("openLocalStore()", openContent);
+describeIngestStore("openLocalStore()", openContent);
+describeTarget("openLocalStore()", openContent);
+
+describe("openLocalStore()", () => {
+  test("keeps records, memos and names from one opening to the next", async () => {
+    const path = newPath();
+    const before = await openLocalStore(path);
+    const record = await pushRandomRecord(before, "a");
+    await before.index.put(record);
+    await before.memo.put("n", "k", Buffer.from("v"));
+    const image = await pushRandomImage(before.content, 1);
+    await before.content.tag(image, "x");
+    await before[Symbol.asyncDispose]();
+    await using after = await openLocalStore(path);
+    expect(await after.index.getMany([record.key])).toEqual([record]);
+    expect(Buffer.from((await after.memo.get("n", "k")) ?? []).toString()).toBe("v");
+    expect(await after.memo.get("n", "other")).toBeUndefined();
+    expect(await after.content.resolve("x")).toMatchObject({ digest: image.digest });
+  });
+
+  test("misses a record whose blob is gone, and sets a damaged blob aside", async () => {
+    await using store = await openLocalStore(newPath());
+    const record = await pushRandomRecord(store, "a");
+    await store.index.put(record);
+    const file = store.blobPath(record.layer?.descriptor.digest ?? "sha256:");
+    if (file === undefined || record.layer === undefined) throw new Error("no blob");
+    writeFileSync(file, readFileSync(file).fill(7, 0, 9));
+    await expect(collect(store.content.fetch(record.layer.descriptor))).rejects.toMatchObject({
+      code: "DIGEST_MISMATCH",
+    });
+    expect(existsSync(file)).toBe(false);
+    expect(await store.index.getMany([record.key])).toEqual([undefined]);
+  });
+
+  test("misses what is damaged in the index", async () => {
+    const path = newPath();
+    const before = await openLocalStore(path);
+    const record = await pushRandomRecord(before, "a");
+    await before.index.put(record);
+    await before[Symbol.asyncDispose]();
+    const { Level } = await import("level");
+    const level = new Level(join(path, "index"));
+    await level.put(`record/1/${record.key.slice(7)}`, "{damaged");
+    await level.close();
+    await using after = await openLocalStore(path);
+    expect(await after.index.getMany([record.key])).toEqual([undefined]);
+    expect(await after.index.put(record)).toEqual({ outcome: "stored" });
+  });
+
+  test("refuses a store of another format", async () => {
+    const path = newPath();
+    await (await openLocalStore(path))[Symbol.asyncDispose]();
+    writeFileSync(join(path, "varve-store"), "99\n");
+    await expect(openLocalStore(path)).rejects.toMatchObject({ code: "FORMAT_UNSUPPORTED" });
+  });
+
+  test("removes what dead processes left, and nothing of living ones", async () => {
+    const path = newPath();
+    const living = await openLocalStore(path);
+    const kept = await living.makeTemporaryDirectory("tmp");
+    const { mkdirSync } = await import("node:fs");
+    mkdirSync(join(path, "tmp", "999999-1-dead"));
+    mkdirSync(join(path, "mounts", "999999-1-dead"));
+    await using other = await openLocalStore(path);
+    expect(readdirSync(join(path, "tmp"))).toEqual([kept.slice(kept.lastIndexOf("/") + 1)]);
+    expect(readdirSync(join(path, "mounts"))).toEqual([]);
+    await living[Symbol.asyncDispose]();
+    expect(existsSync(kept)).toBe(false);
+    expect(other.path).toBe(path);
+  });
+
+  test("does what a memory cache does, whatever is asked of it", async () => {
+    const operation = fc.record({
+      put: fc.boolean(),
+      key: fc.integer({ min: 0, max: 3 }),
+      layer: fc.integer({ min: 0, max: 2 }),
+      replace: fc.boolean(),
+    });
+    await fc.assert(
+      fc.asyncProperty(fc.array(operation, { maxLength: 12 }), async (operations) => {
+        await using store = await openLocalStore(newPath());
+        const memory = createMemoryCache();
+        const records = await Promise.all([0, 1, 2].map((number) => pushRandomRecord(memory, String(number))));
+        for (const { layer } of records) {
+          for (const descriptor of layer === undefined ? [] : [layer.descriptor, layer.index])
+            await store.content.push(descriptor, memory.content.fetch(descriptor) as AsyncIterable<Uint8Array>);
+        }
+        for (const { put, key, layer, replace } of operations) {
+          const name = records[key % records.length]?.key ?? "sha256:";
+          const record = { ...records[layer]!, key: name };
+          const answers = await Promise.all(
+            [memory, store].map(({ index }) => (put ? index.put(record, { replace }) : index.getMany([name]))),
+          );
+          expect(answers[1]).toEqual(answers[0]);
+        }
+      }),
+      { numRuns: 15 },
+    );
+  });
+
+  test("is shared by eight processes without failing, losing or tearing anything", async () => {
+    const path = newPath();
+    const child = join(import.meta.dirname, "store-user.ts");
+    const exits = Array.from({ length: 8 }, (_, number) => {
+      const process_ = fork(child, [path, String(number)], { execArgv: ["--conditions=@varve/source"] });
+      return new Promise<number | null>((resolve) => process_.once("exit", resolve));
+    });
+    expect(await Promise.all(exits)).toEqual(Array.from({ length: 8 }, () => 0));
+    await using store = await openLocalStore(path);
+    expect(await store.content.list()).toHaveLength(8);
+    for (let number = 0; number < 8; number += 1) {
+      for (let turn = 0; turn < 20; turn += 1) expect(await store.memo.get("turns", `${number}/${turn}`)).toBeDefined();
+    }
+    expect(readdirSync(join(path, "leases"))).toHaveLength(1);
+  });
+
+  test("opens cleanly after a process was killed in the middle", async () => {
+    const path = newPath();
+    const child = fork(join(import.meta.dirname, "store-user.ts"), [path, "0", "forever"], {
+      execArgv: ["--conditions=@varve/source"],
+    });
+    await new Promise((resolve) => child.once("message", resolve));
+    child.kill("SIGKILL");
+    await new Promise((resolve) => child.once("exit", resolve));
+    await using store = await openLocalStore(path);
+    expect(readdirSync(join(path, "tmp"))).toEqual([]);
+    const { bytes, descriptor } = randomBlob(10);
+    await store.content.push(descriptor, streamOf(bytes));
+    await store.memo.put("a", "b", bytes);
+  });
+});
