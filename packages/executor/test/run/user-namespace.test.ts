@@ -12,7 +12,7 @@ test("userNamespaceCommand() gives a command that runs the program with its argu
   expect("args" in found && found.args.slice(-3)).toEqual(["--", "id", "-u"]);
 });
 
-test("fitToNamespace() changes nothing outside of a user namespace", () => {
-  const command = { ...COMMAND, uid: 70_000, additionalGids: [80_000] };
-  expect(fitToNamespace(command)).toBe(command);
+test("fitToNamespace() counts the group among the further ones, and takes all ids outside of a user namespace", () => {
+  const command = { ...COMMAND, uid: 70_000, gid: 5, additionalGids: [80_000, 5] };
+  expect(fitToNamespace(command)).toEqual({ ...command, additionalGids: [5, 80_000] });
 });

@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { mkdirSync } from "node:fs";
 import { join } from "node:path";
-import { type Entry, extractLayer, joinHardlinks, packLayer, scanDirectory, stackTrees, walkTree } from "@varve/layer";
+import { type Entry, extractLayer, joinHardlinks, packLayer, scanDirectory, stackTrees } from "@varve/layer";
 import { createMemoryStore } from "@varve/oci";
 import type { SnapshotBase } from "../../src/snapshotter.ts";
 import { temporary } from "../run/sandbox.ts";
@@ -43,9 +43,4 @@ export function describeEntries(entries: readonly Entry[]): readonly string[] {
   return entries.map(({ path, type, mode, uid, gid, size, linkname }) =>
     [path, type, type === "symlink" ? "" : mode.toString(8), uid, gid, size, linkname ?? ""].join(" "),
   );
-}
-
-/** Paths of a base's tree. */
-export function pathsOf({ tree }: SnapshotBase): readonly string[] {
-  return [...walkTree(tree)].map(({ path }) => path);
 }
