@@ -6,11 +6,22 @@ const USER = `varve${process.pid}`;
 const PROGRAM = join(import.meta.dirname, "rootless.ts");
 
 /** Runs the program as the user; `isolated`: where cgroups are of version 2 only, as crun wants them. */
+const commandOf = (runner: string, uid: number): string[] => [
+  process.execPath,
+  "--conditions=@varve/source",
+  PROGRAM,
+  runner,
+  String(uid),
+];
+
 function build(runner: string, uid: number): unknown {
-  const node = [process.execPath, "--conditions=@varve/source", PROGRAM, runner, String(uid)];
-  const asUser = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--init-groups", ...node];
+  const asUser = ["setpriv", `--reuid=${USER}`, `--regid=${USER}`, "--init-groups", ...commandOf(runner, uid)];
   const script = 'mount -t cgroup2 none /sys/fs/cgroup 2>/dev/null; exec "$@"';
   const line = runner === "crun" ? ["unshare", "--mount", "sh", "-c", script, "sh", ...asUser] : asUser;
+  return readResult(line);
+}
+
+function readResult(line: readonly string[]): unknown {
   const { stdout, stderr } = spawnSync(line[0] ?? "", line.slice(1), { encoding: "utf8", cwd: "/" });
   return stdout === "" ? stderr : JSON.parse(stdout);
 }
@@ -29,6 +40,7 @@ describe("a user with subordinate ids", () => {
   test.each(["runc", "crun", "unshare"])("builds as root of a user namespace with %s", (runner) => {
     expect(build(runner, 0)).toEqual({
       ...common,
+      runner,
       ids: "range",
       outcome: { exitCode: 0 },
       output: ["0", "0 33", "1", "devices", ""],
@@ -65,5 +77,18 @@ describe("a user without subordinate ids", () => {
   test("can't run as another user", () => {
     const message = "Cannot run as user 1000: it is not mapped in this user namespace";
     expect(build("unshare", 1000)).toMatchObject({ ids: "single", outcome: { message } });
+  });
+});
+
+test("root of a container that may not mount builds in a chroot on copies", () => {
+  const line = ["setpriv", "--bounding-set=-sys_admin", ...commandOf("auto", 0)];
+  expect(readResult(line)).toEqual({
+    inNamespace: false,
+    runner: "chroot",
+    snapshotter: "copy",
+    whiteouts: "none",
+    outcome: { exitCode: 0 },
+    output: ["0", "0 33", expect.stringMatching(/^\d+$/), "devices", ""],
+    diff: ["bin directory 0", "bin/touch whiteout 0", "made directory 0", "made/file file 33"],
   });
 });

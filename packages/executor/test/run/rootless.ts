@@ -1,14 +1,15 @@
 /**
- * A program for the tests of rootless work: run by an ordinary user, it enters a user namespace as `varve` does, and
- * there runs a command with the runner named by its first argument in a snapshot of a base. Prints JSON.
+ * A program for the tests of work without privileges: run by an ordinary user, it enters a user namespace as `varve`
+ * does; then it runs a command in a snapshot of a base. Arguments: the runner's name, the user's id. Prints JSON.
  */
 import { spawnSync } from "node:child_process";
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join } from "node:path";
-import { type FileTree, scanDirectory } from "@varve/layer";
+import { type Entry, type FileTree, scanDirectory } from "@varve/layer";
 import { findProgram } from "../../src/run/find-program.ts";
 import { createOciRuntime } from "../../src/run/oci-runtime.ts";
+import { selectRunner } from "../../src/run/select-runner.ts";
 import { createUnshareRunner } from "../../src/run/unshare.ts";
 import { inUserNamespace, userNamespaceCommand } from "../../src/run/user-namespace.ts";
 import { selectSnapshotter } from "../../src/snapshot/select-snapshotter.ts";
@@ -55,7 +56,8 @@ async function build(directory: string): Promise<object> {
   ].join("; ");
   const ids = { uid: Number(uid), gid: Number(uid), additionalGids: [Number(uid), 33] };
   let output = "";
-  const outcome = await createRunner()
+  const runner = await createRunner();
+  const outcome = await runner
     .run(
       { ...COMMAND, args: ["sh", "-c", script], ...ids },
       {
@@ -72,6 +74,7 @@ async function build(directory: string): Promise<object> {
   return {
     ids: process.env["VARVE_TEST_IDS"],
     inNamespace: inUserNamespace(),
+    runner: runner.name,
     snapshotter: snapshotter.name,
     whiteouts: snapshotter.whiteouts,
     outcome,
@@ -82,15 +85,19 @@ async function build(directory: string): Promise<object> {
 
 /** The tree of a layer that was not extracted from an archive. */
 function describe(layer: string): FileTree {
-  const entries = new Map(scanDirectory(layer).map((entry) => [entry.path, entry]));
+  const root: Entry = { path: "", type: "directory", mode: 0o755, uid: 0, gid: 0, size: 0, mtime: 0n };
+  const entries = new Map([root, ...scanDirectory(layer)].map((entry) => [entry.path, entry]));
   return {
     lookup: (path) => entries.get(path),
     list: (path) =>
-      [...entries.keys()].filter((each) => dirname(each) === (path === "" ? "." : path)).map((each) => basename(each)),
+      [...entries.keys()]
+        .filter((each) => each !== "" && dirname(each) === (path === "" ? "." : path))
+        .map((each) => basename(each)),
   };
 }
 
-function createRunner(): Runner {
+async function createRunner(): Promise<Runner> {
+  if (name === "auto") return selectRunner(name);
   if (name === "unshare") return createUnshareRunner("unshare");
   const runtime = name === "crun" ? "crun" : "runc";
   return createOciRuntime(runtime, findProgram(runtime) ?? runtime);

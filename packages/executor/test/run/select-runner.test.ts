@@ -18,7 +18,7 @@ afterEach(() => {
 
 /** Puts a program of this name first in PATH that fails as a runtime does which the machine does not suit. */
 function breakProgram(name: string): void {
-  const script = `#!/bin/sh\nwhile [ "$1" != --log ]; do shift || exit 1; done\necho '{"level":"error","msg":"${name} is broken"}' >>"$2"\nexit 1\n`;
+  const script = `#!/bin/sh\nwhile [ "$1" != --log ]; do shift || exit 1; done\necho broken >&2; echo '{"level":"error","msg":"${name} is broken"}' >>"$2"\nexit 1\n`;
   writeFileSync(join(programs, name), script, { mode: 0o755 });
 }
 
@@ -43,7 +43,7 @@ test("selectRunner() goes on to the next where one can't start a process, for co
   const runs = ["echo 1", "echo 2"].map((script) =>
     runIn(runner, script, { rootfs: makeRootfs(), scratch: temporary() }),
   );
-  expect((await Promise.all(runs)).map(({ stdout }) => stdout)).toEqual(["1\n", "2\n"]);
+  expect((await Promise.all(runs)).map(({ stdout, stderr }) => stdout + stderr)).toEqual(["1\n", "2\n"]);
   expect(runner.name).toBe("unshare");
 });
 
