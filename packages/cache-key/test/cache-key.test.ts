@@ -1,3 +1,4 @@
+import type { Digest } from "@varve/oci";
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import {
@@ -10,7 +11,9 @@ import {
   stepDigest,
 } from "../src/index.ts";
 
-const digests = ["a", "b", "c"].map((character) => `sha256:${character.repeat(64)}` as const);
+const digestOf = (character: string): Digest => `sha256:${character.repeat(64)}`;
+const [A, B, C] = [digestOf("a"), digestOf("b"), digestOf("c")];
+const digests = [A, B, C];
 
 describe("canonicalJson()", () => {
   test("writes RFC 8785's example as the RFC does (section 3.2.4)", () => {
@@ -45,9 +48,9 @@ describe("canonicalJson()", () => {
 
 describe("cacheKey()", () => {
   test("never changes its mind: keys of older stores stay valid", () => {
-    const step = stepDigest({ definition: { kind: "run", args: ["a"] }, inputs: digests.slice(0, 1) });
+    const step = stepDigest({ definition: { kind: "run", args: ["a"] }, inputs: [A] });
     expect(step).toBe("sha256:322e8a7bfbf397172d77642af1d355312067df56ff0409ba819bec35e7f49242");
-    expect(cacheKey(step, digests[1])).toBe("sha256:c78cbce8786bcf9428e5e7209c7903935d198861c196bd224cec9f1d9bbd19da");
+    expect(cacheKey(step, B)).toBe("sha256:c78cbce8786bcf9428e5e7209c7903935d198861c196bd224cec9f1d9bbd19da");
     expect(rootfsDigest(digests)).toBe("sha256:d846941b341ba5b3fac4d44ee083fa936a4f965f774cff1d76a2a1801509be88");
   });
 
@@ -56,28 +59,28 @@ describe("cacheKey()", () => {
       stepDigest({ definition: ["a-b", "c"], inputs: [] }),
       stepDigest({ definition: ["a", "b-c"], inputs: [] }),
       stepDigest({ definition: ["a", "b", "c"], inputs: [] }),
-      stepDigest({ definition: ["a-b", "c"], inputs: digests.slice(0, 1) }),
+      stepDigest({ definition: ["a-b", "c"], inputs: [A] }),
     ];
     expect(new Set(keys).size).toBe(keys.length);
-    const [step = digests[0]] = keys;
-    expect(cacheKey(step, undefined)).not.toBe(cacheKey(step, digests[0]));
-    expect(rootfsDigest([digests[0], digests[1]])).not.toBe(rootfsDigest([digests[1], digests[0]]));
+    const [step = A] = keys;
+    expect(cacheKey(step, undefined)).not.toBe(cacheKey(step, A));
+    expect(rootfsDigest([A, B])).not.toBe(rootfsDigest([B, A]));
   });
 });
 
 test("explainDifference() names what changed between two keys", () => {
   const before = ingredientsOf({
     definition: { kind: "run", env: ["A=1"], args: ["x"] },
-    inputs: [digests[0]],
-    parent: digests[1],
+    inputs: [A],
+    parent: B,
   });
   const after = ingredientsOf({
     definition: { kind: "run", env: ["A=2"], args: ["x"] },
     inputs: [],
-    parent: digests[1],
+    parent: B,
   });
   expect(explainDifference(before, after)).toEqual([
     { name: "definition.env", before: '["A=1"]', after: '["A=2"]' },
-    { name: "input.0", before: digests[0], after: undefined },
+    { name: "input.0", before: A, after: undefined },
   ]);
 });

@@ -1,20 +1,20 @@
 import { describe, expect, test } from "vitest";
 import { digestOf } from "@varve/oci";
-import { collect, randomBlob, streamOf } from "@varve/oci/testing";
+import { bytesOf, pushBytes, randomBlob } from "@varve/oci/testing";
 import type { Cache } from "./ports.ts";
 import type { CacheRecord } from "./record.ts";
 
 /** A record of a new layer whose blobs are in the cache's content. */
 export async function pushRandomRecord(cache: Cache, name: string): Promise<CacheRecord> {
-  const [layer, index] = [randomBlob(500), randomBlob(50, "application/vnd.varve.layer-index.v1")];
-  for (const { bytes, descriptor } of [layer, index]) await cache.content.push(descriptor, streamOf(bytes));
+  const layer = await pushBytes(cache.content, randomBlob(500).bytes);
+  const index = await pushBytes(cache.content, randomBlob(50).bytes, "application/vnd.varve.layer-index.v1");
   return {
     key: digestOf(Buffer.from(`key ${name}`)),
     layer: {
-      descriptor: layer.descriptor,
-      diffId: layer.descriptor.digest,
+      descriptor: layer,
+      diffId: layer.digest,
       contentDigest: digestOf(Buffer.from(`content ${name}`)),
-      index: index.descriptor,
+      index,
     },
     ingredients: { "definition.kind": "run" },
     createdAt: "2026-01-01T00:00:00.000Z",
@@ -36,7 +36,7 @@ export function describeCache(name: string, open: () => Promise<Cache>): void {
       if (a.layer === undefined) throw new Error("no layer");
       expect(await cache.index.findLayer(a.layer.contentDigest)).toEqual(a.layer);
       expect(await cache.index.findLayer(absent)).toBeUndefined();
-      expect((await collect(cache.content.fetch(a.layer.descriptor))).length).toBe(500);
+      expect((await bytesOf(cache.content.fetch(a.layer.descriptor))).length).toBe(500);
     });
 
     test("keeps the first record of a key, unless it is to be replaced", async () => {

@@ -5,21 +5,24 @@ import { join } from "node:path";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import {
-  collect,
+  bytesOf,
   describeContentStore,
   describeIngestStore,
   describeTarget,
-  pushRandomImage,
+  inChunks,
   randomBlob,
-  streamOf,
+  randomImage,
 } from "@varve/oci/testing";
-import { createMemoryCache, openLocalStore } from "../src/index.ts";
+import { createMemoryCache, type LocalStore, openLocalStore } from "../src/index.ts";
 import { describeCache, pushRandomRecord } from "../src/testing.ts";
 
 const root = mkdtempSync(join(tmpdir(), "varve-cache-"));
 let count = 0;
 const newPath = (): string => join(root, String((count += 1)));
-const openContent = async () => (await openLocalStore(newPath())).content;
+const openContent = async (): Promise<{ readonly store: LocalStore["content"]; close(): Promise<void> }> => {
+  const store = await openLocalStore(newPath());
+  return { store: store.content, close: async () => store[Symbol.asyncDispose]() };
+};
 afterAll(() => rmSync(root, { recursive: true, force: true }));
 
 describeCache("createMemoryCache()", async () => createMemoryCache());
@@ -35,7 +38,7 @@ describe("openLocalStore()", () => {
     const record = await pushRandomRecord(before, "a");
     await before.index.put(record);
     await before.memo.put("n", "k", Buffer.from("v"));
-    const image = await pushRandomImage(before.content, 1);
+    const image = await randomImage(before.content);
     await before.content.tag(image, "x");
     await before[Symbol.asyncDispose]();
     await using after = await openLocalStore(path);
@@ -52,7 +55,7 @@ describe("openLocalStore()", () => {
     const file = store.blobPath(record.layer?.descriptor.digest ?? "sha256:");
     if (file === undefined || record.layer === undefined) throw new Error("no blob");
     writeFileSync(file, readFileSync(file).fill(7, 0, 9));
-    await expect(collect(store.content.fetch(record.layer.descriptor))).rejects.toMatchObject({
+    await expect(bytesOf(store.content.fetch(record.layer.descriptor))).rejects.toMatchObject({
       code: "DIGEST_MISMATCH",
     });
     expect(existsSync(file)).toBe(false);
@@ -114,7 +117,8 @@ describe("openLocalStore()", () => {
         }
         for (const { put, key, layer, replace } of operations) {
           const name = records[key % records.length]?.key ?? "sha256:";
-          const record = { ...records[layer]!, key: name };
+          const [fallback] = records;
+          const record = { ...(records[layer] ?? fallback), key: name };
           const answers = await Promise.all(
             [memory, store].map(({ index }) => (put ? index.put(record, { replace }) : index.getMany([name]))),
           );
@@ -152,7 +156,7 @@ describe("openLocalStore()", () => {
     await using store = await openLocalStore(path);
     expect(readdirSync(join(path, "tmp"))).toEqual([]);
     const { bytes, descriptor } = randomBlob(10);
-    await store.content.push(descriptor, streamOf(bytes));
+    await store.content.push(descriptor, inChunks(bytes));
     await store.memo.put("a", "b", bytes);
   });
 });

@@ -13,18 +13,23 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best?.candidate;
 }
 
-/** Letters to insert, remove, replace or swap with their neighbour to make `b` of `a`: optimal string alignment, row by row. */
+/**
+ * Letters to insert, remove, replace or swap with their neighbour to make `b` of `a`: optimal string alignment, row by
+ * row.
+ */
 function editDistance(a: string, b: string): number {
-  let [older, row]: number[][] = [[], Array.from({ length: b.length + 1 }, (_, column) => column)];
+  const rows = [Array.from({ length: b.length + 1 }, (_, column) => column)];
+  const cost = (line: number, column: number): number => rows[line]?.[column] ?? Number.POSITIVE_INFINITY;
   for (let line = 1; line <= a.length; line += 1) {
-    const next = [line];
+    const row = [line];
+    rows.push(row);
     for (let column = 1; column <= b.length; column += 1) {
-      const replaced = (row?.[column - 1] ?? 0) + (a[line - 1] === b[column - 1] ? 0 : 1);
-      const isSwap = line > 1 && column > 1 && a[line - 1] === b[column - 2] && a[line - 2] === b[column - 1];
-      const swapped = isSwap ? (older?.[column - 2] ?? 0) + 1 : Number.POSITIVE_INFINITY;
-      next.push(Math.min(replaced, swapped, (row?.[column] ?? 0) + 1, (next[column - 1] ?? 0) + 1));
+      const isSame = a[line - 1] === b[column - 1];
+      const isSwap = a[line - 1] === b[column - 2] && a[line - 2] === b[column - 1];
+      const replaced = cost(line - 1, column - 1) + (isSame ? 0 : 1);
+      const swapped = isSwap ? cost(line - 2, column - 2) + 1 : Number.POSITIVE_INFINITY;
+      row.push(Math.min(replaced, swapped, cost(line - 1, column) + 1, cost(line, column - 1) + 1));
     }
-    [older, row] = [row, next];
   }
-  return row?.[b.length] ?? 0;
+  return cost(a.length, b.length);
 }

@@ -16,7 +16,7 @@ export interface SnapshotBase {
   /** The same layers as one tree, for comparison. */
   readonly tree: FileTree;
   /** Directories that some layer names only as parents of its entries: their attributes are those of `tree`. */
-  readonly impliedDirectories: readonly string[];
+  readonly impliedDirectories?: readonly string[];
 }
 
 /** Makes writable (and read-only) file systems of extracted layers. */

@@ -8,7 +8,7 @@ import {
   parsePlatform,
   resolveImage,
 } from "@varve/oci";
-import { streamOf } from "@varve/oci/testing";
+import { inChunks } from "@varve/oci/testing";
 import { describe, expect, test } from "vitest";
 import { type BuildGraph, buildGraph, type GraphOptions, type RunStep, stepDefinition } from "../src/index.ts";
 
@@ -47,7 +47,7 @@ async function plan(
         config: config.descriptor,
         layers: [],
       });
-      for (const { descriptor, bytes } of [config, manifest]) await store.push(descriptor, streamOf(bytes));
+      for (const { descriptor, bytes } of [config, manifest]) await store.push(descriptor, inChunks(bytes));
       return resolveImage(store, manifest.descriptor, { platform });
     },
     onWarning: (message) => warnings.push(message),

@@ -6,7 +6,7 @@ export {
   type Target,
   type TransferOptions,
 } from "./content.ts";
-export { copyImage, type CopyOptions, type Mounter } from "./copy-image.ts";
+export { copyImage, type CopyOptions, type CopyTarget, type Mounter } from "./copy-image.ts";
 export { type Descriptor } from "./descriptor.ts";
 export { createDigester, type Digest, type Digester, digestOf, hexOf, isDigest, parseDigest } from "./digest.ts";
 export { encodeImageConfig, encodeIndex, encodeJson, encodeManifest, type Encoded } from "./encode.ts";
@@ -24,6 +24,7 @@ export {
 export { createLayout, type Layout, type LayoutOptions, openLayout, REF_NAME } from "./layout.ts";
 export {
   DOCKER_MEDIA_TYPES,
+  isForeignLayerMediaType,
   isIndexMediaType,
   isLayerMediaType,
   isManifestMediaType,
@@ -44,4 +45,5 @@ export {
 } from "./platform.ts";
 export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 export { resolveImage } from "./resolve-image.ts";
-export { readContent, verifyContent } from "./verify-content.ts";
+export { createSemaphore, type Semaphore } from "./semaphore.ts";
+export { readContent, streamContent, verifyContent } from "./verify-content.ts";

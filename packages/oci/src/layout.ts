@@ -1,23 +1,25 @@
-import { createReadStream, existsSync } from "node:fs";
-import { mkdir, open, readFile, rename, rm, stat, writeFile } from "node:fs/promises";
+import { constants } from "node:fs";
+import { access, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
-import { join } from "node:path";
-import { Readable } from "node:stream";
+import { join, resolve } from "node:path";
+import type { Readable } from "node:stream";
 import type { BlobWriter, IngestStore, Target, TransferOptions } from "./content.ts";
 import type { Descriptor } from "./descriptor.ts";
-import { createDigester, type Digest, hexOf } from "./digest.ts";
+import { type Digest, hexOf } from "./digest.ts";
 import { OciError } from "./errors.ts";
+import { openFileWriter } from "./file-writer.ts";
 import type { ImageIndex } from "./image.ts";
 import { MEDIA_TYPES } from "./media-types.ts";
 import { blobUnknown } from "./memory-store.ts";
 import { parseIndex } from "./parse-json.ts";
-import { verifyContent } from "./verify-content.ts";
+import { streamContent, verifyContent } from "./verify-content.ts";
 
 /** Annotation that names a descriptor in `index.json`. Image spec, annotations.md. */
 export const REF_NAME = "org.opencontainers.image.ref.name";
 /** The full image name, where the tool that wrote the layout knew it (containerd, BuildKit). */
 const CONTAINERD_NAME = "io.containerd.image.name";
 const LAYOUT_FILE = JSON.stringify({ imageLayoutVersion: "1.0.0" });
+const EMPTY_INDEX: ImageIndex = { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: [] };
 
 /** An OCI layout directory. */
 export interface Layout extends IngestStore, Target {
@@ -43,30 +45,39 @@ export interface LayoutOptions {
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   const text = await readFile(join(path, "oci-layout"), "utf8").catch((cause: unknown) => {
-    throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${path}": there is no file "oci-layout" in it`, {
-      cause,
-    });
+    throw layoutInvalid(path, `there is no file "oci-layout" in it`, cause);
   });
-  if (!/"imageLayoutVersion"\s*:\s*"1\./.test(text)) {
-    throw new OciError(
-      "LAYOUT_INVALID",
-      `Cannot open OCI layout "${path}": its version is not 1; found ${text.trim().slice(0, 80)}`,
-    );
-  }
+  if (!isVersionOne(text)) throw layoutInvalid(path, `its version is not 1; found ${text.trim().slice(0, 80)}`);
+  await access(join(path, "index.json"), constants.R_OK).catch((cause: unknown) => {
+    throw layoutInvalid(path, `there is no file "index.json" in it`, cause);
+  });
   return new DirectoryLayout(path, options);
 }
 
-/** Opens the layout at `path`, and makes an empty one where there is none. */
+/** Opens the layout at `path`, and makes an empty one where there is none; safe where others do the same. */
 export async function createLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
   await mkdir(join(path, "blobs", "sha256"), { recursive: true });
-  if (!existsSync(join(path, "oci-layout"))) await writeFile(join(path, "oci-layout"), LAYOUT_FILE);
+  await createFile(join(path, "oci-layout"), LAYOUT_FILE);
+  await createFile(join(path, "index.json"), JSON.stringify(EMPTY_INDEX));
   return new DirectoryLayout(path, options);
+}
+
+function isVersionOne(text: string): boolean {
+  try {
+    const { imageLayoutVersion } = JSON.parse(text) as { readonly imageLayoutVersion?: unknown };
+    return typeof imageLayoutVersion === "string" && imageLayoutVersion.startsWith("1.");
+  } catch {
+    return false;
+  }
+}
+
+function layoutInvalid(path: string, reason: string, cause?: unknown): OciError {
+  return new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${path}": ${reason}`, { cause });
 }
 
 class DirectoryLayout implements Layout {
   readonly path: string;
   readonly #options: LayoutOptions;
-  #last: Promise<unknown> = Promise.resolve();
 
   constructor(path: string, options: LayoutOptions) {
     this.path = path;
@@ -83,12 +94,7 @@ class DirectoryLayout implements Layout {
   }
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
-    const content = verifyContent(descriptor, readBlob(this.blobPath(descriptor.digest), descriptor));
-    return Readable.from(content, {
-      objectMode: false,
-      highWaterMark: 1024 * 1024,
-      ...(options.signal && { signal: options.signal }),
-    });
+    return streamContent(descriptor, () => readBlob(this.blobPath(descriptor.digest), descriptor), options);
   }
 
   async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: TransferOptions = {}): Promise<void> {
@@ -117,9 +123,9 @@ class DirectoryLayout implements Layout {
 
   async resolve(tag: string): Promise<Descriptor | undefined> {
     const manifests = await this.list();
-    const found = manifests.find(
-      (each) => each.annotations?.[REF_NAME] === tag || each.annotations?.[CONTAINERD_NAME] === tag,
-    );
+    const found =
+      manifests.find((each) => isNamed(each, tag)) ??
+      manifests.find((each) => each.annotations?.[CONTAINERD_NAME] === tag);
     return found === undefined ? undefined : withoutName(found);
   }
 
@@ -141,34 +147,43 @@ class DirectoryLayout implements Layout {
   }
 
   async #readIndex(): Promise<ImageIndex> {
-    const file = join(this.path, "index.json");
-    const bytes = await readFile(file).catch((cause: NodeJS.ErrnoException) => {
+    const bytes = await readFile(join(this.path, "index.json")).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === "ENOENT") return undefined;
       throw cause;
     });
-    if (bytes === undefined) return { schemaVersion: 2, mediaType: MEDIA_TYPES.index, manifests: [] };
+    if (bytes === undefined) return EMPTY_INDEX;
     try {
       return parseIndex(bytes);
     } catch (cause) {
-      throw new OciError("LAYOUT_INVALID", `Cannot open OCI layout "${this.path}": its index.json is damaged`, {
-        cause,
-      });
+      throw layoutInvalid(this.path, "its index.json is damaged", cause);
     }
   }
 
-  async #changeIndex(change: (manifests: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
+  #changeIndex(change: (manifests: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
+    const path = join(this.path, "index.json");
     const lock = this.#options.lock ?? ((task) => task());
-    const run = async (): Promise<void> => {
-      const index = await this.#readIndex();
-      await replaceFile(
-        join(this.path, "index.json"),
-        JSON.stringify({ ...index, manifests: change(index.manifests) }),
-      );
-    };
-    const previous = this.#last;
-    const current = previous.then(() => lock(run));
-    this.#last = current.catch(() => undefined);
+    return inTurn(path, () =>
+      lock(async () => {
+        const index = await this.#readIndex();
+        await replaceFile(path, JSON.stringify({ ...index, manifests: change(index.manifests) }));
+      }),
+    );
+  }
+}
+
+/** The last change of each `index.json` that this process makes. */
+const changes = new Map<string, Promise<void>>();
+
+/** Runs `change` after those of the same file that were asked for before, in whatever layout object. */
+async function inTurn(path: string, change: () => Promise<void>): Promise<void> {
+  const key = resolve(path);
+  const current = (changes.get(key) ?? Promise.resolve()).then(change);
+  const settled = current.catch(() => undefined);
+  changes.set(key, settled);
+  try {
     await current;
+  } finally {
+    if (changes.get(key) === settled) changes.delete(key);
   }
 }
 
@@ -187,41 +202,36 @@ function withoutName(descriptor: Descriptor): Descriptor {
 }
 
 async function* readBlob(path: string, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
-  if (!existsSync(path)) throw blobUnknown(descriptor);
-  yield* createReadStream(path, { highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
-}
-
-/** Writes to `temporary`; a commit moves the file to where `place` says that its digest belongs. */
-async function openFileWriter(temporary: string, place: (digest: Digest) => string): Promise<BlobWriter> {
-  const file = await open(temporary, "wx", 0o644);
-  const digester = createDigester();
-  let size = 0;
-  let open_ = true;
-  const close = async (): Promise<void> => {
-    if (open_) await file.close();
-    open_ = false;
-  };
-  return {
-    async write(chunk) {
-      digester.update(chunk);
-      size += chunk.length;
-      for (let offset = 0; offset < chunk.length;) offset += (await file.write(chunk, offset)).bytesWritten;
-    },
-    async commit() {
-      await file.sync();
-      await close();
-      const digest = digester.digest();
-      await rename(temporary, place(digest));
-      return { digest, size };
-    },
-    async abort() {
-      await close();
-      await rm(temporary, { force: true });
-    },
-  };
+  const file = await open(path).catch((cause: NodeJS.ErrnoException) => {
+    throw cause.code === "ENOENT" ? blobUnknown(descriptor) : cause;
+  });
+  yield* file.createReadStream({ highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {
+  const temporary = await writeTemporary(path, text);
+  try {
+    await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+/** Makes the file, whole from the start, where there is none. */
+async function createFile(path: string, text: string): Promise<void> {
+  if ((await stat(path).catch(() => undefined)) !== undefined) return;
+  const temporary = await writeTemporary(path, text);
+  try {
+    await link(temporary, path);
+  } catch (error) {
+    // Some file systems have no hard links.
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") await rename(temporary, path);
+  } finally {
+    await rm(temporary, { force: true });
+  }
+}
+
+async function writeTemporary(path: string, text: string): Promise<string> {
   const temporary = `${path}.${randomUUID()}`;
   const file = await open(temporary, "wx", 0o644);
   try {
@@ -230,5 +240,5 @@ async function replaceFile(path: string, text: string): Promise<void> {
   } finally {
     await file.close();
   }
-  await rename(temporary, path);
+  return temporary;
 }

@@ -18,7 +18,8 @@ export const DOCKER_MEDIA_TYPES = {
   layerZstd: "application/vnd.docker.image.rootfs.diff.tar.zstd",
 } as const;
 
-const FOREIGN_LAYER = "application/vnd.docker.image.rootfs.foreign.diff.tar.gzip";
+const FOREIGN_LAYER =
+  /^application\/vnd\.(?:docker\.image\.rootfs\.foreign\.diff|oci\.image\.layer\.nondistributable\.v1)\.tar(?:[.+](?:gzip|zstd))?$/;
 
 type Role = keyof typeof MEDIA_TYPES;
 const ROLES = Object.keys(MEDIA_TYPES) as Role[];
@@ -49,11 +50,16 @@ export function isManifestMediaType(mediaType: string): boolean {
 export function isLayerMediaType(mediaType: string): boolean {
   const type = toOciMediaType(mediaType);
   return (
-    mediaType === FOREIGN_LAYER ||
+    isForeignLayerMediaType(mediaType) ||
     type === MEDIA_TYPES.layer ||
     type === MEDIA_TYPES.layerGzip ||
     type === MEDIA_TYPES.layerZstd
   );
+}
+
+/** True for a layer whose licence forbids to push it: image spec, layer.md, "Non-Distributable Layers". */
+export function isForeignLayerMediaType(mediaType: string): boolean {
+  return FOREIGN_LAYER.test(mediaType);
 }
 
 /** How a layer of this media type is compressed. */

@@ -1,9 +1,8 @@
-import { Readable } from "node:stream";
 import type { BlobWriter, IngestStore, Target } from "./content.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, digestOf } from "./digest.ts";
 import { OciError } from "./errors.ts";
-import { verifyContent } from "./verify-content.ts";
+import { streamContent, verifyContent } from "./verify-content.ts";
 
 /** Content and tags in memory: for tests and for small things that are put together before they are copied. */
 export function createMemoryStore(): IngestStore & Target {
@@ -11,14 +10,13 @@ export function createMemoryStore(): IngestStore & Target {
   const tags = new Map<string, Descriptor>();
   return {
     exists: async (descriptor) => blobs.get(descriptor.digest)?.length === descriptor.size,
-    fetch: (descriptor, options) =>
-      Readable.from(verifyContent(descriptor, read(blobs, descriptor)), {
-        objectMode: false,
-        ...(options?.signal && { signal: options.signal }),
-      }),
-    async push(expected, content) {
+    fetch: (descriptor, options) => streamContent(descriptor, () => read(blobs, descriptor), options),
+    async push(expected, content, { signal } = {}) {
       const chunks: Uint8Array[] = [];
-      for await (const chunk of verifyContent(expected, content)) chunks.push(Uint8Array.from(chunk));
+      for await (const chunk of verifyContent(expected, content)) {
+        signal?.throwIfAborted();
+        chunks.push(Uint8Array.from(chunk));
+      }
       blobs.set(expected.digest, Buffer.concat(chunks));
     },
     openWriter: async () => createWriter(blobs),

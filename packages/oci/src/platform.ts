@@ -1,4 +1,4 @@
-import { arch } from "node:os";
+import { arch, endianness } from "node:os";
 import { OciError } from "./errors.ts";
 
 /** What a manifest's image runs on. Image spec, image-index.md, "platform". */
@@ -79,13 +79,12 @@ export function normalizePlatform(platform: Platform): Platform {
   const os = platform.os.toLowerCase();
   const word = platform.architecture.toLowerCase();
   const [architecture, implied] = ALIASES[word] ?? [word];
-  const variant = normalizeVariant(architecture, platform.variant?.toLowerCase() ?? implied);
+  const variant = normalizeVariant(architecture, platform.variant?.toLowerCase() || implied);
   const { variant: _, ...rest } = platform;
   return { ...rest, os: SYSTEMS[os] ?? os, architecture, ...(variant === undefined ? {} : { variant }) };
 }
 
 function normalizeVariant(architecture: string, variant: string | undefined): string | undefined {
-  if (variant === "") return undefined;
   if (architecture === "arm64") return variant === "8" || variant === "v8" ? undefined : variant;
   if (architecture === "amd64") return variant === "v1" ? undefined : variant;
   if (architecture !== "arm") return variant;
@@ -100,11 +99,14 @@ export function formatPlatform({ os, architecture, variant }: Platform): string 
 
 /** What images have to be for, to run on this machine. */
 export function hostPlatform(): Platform {
-  return normalizePlatform({ os: "linux", architecture: arch() });
+  const machine = arch();
+  const architecture = machine === "ppc64" && endianness() === "LE" ? "ppc64le" : machine;
+  return normalizePlatform({ os: "linux", architecture });
 }
 
 /**
- * The best of `available` for `wanted`: the same one, else the highest older variant; undefined where none runs.
+ * The best of `available` for `wanted`: the same one, else the highest older variant, else its 32-bit kin; undefined
+ * where none runs. Of equals the first.
  * Attestations (`unknown/unknown`) never match.
  */
 export function matchPlatform<T extends { readonly platform?: Platform }>(
@@ -119,13 +121,14 @@ export function matchPlatform<T extends { readonly platform?: Platform }>(
   return candidates.toSorted((a, b) => a.rank - b.rank)[0]?.each;
 }
 
+/** The 32-bit architecture that a 64-bit one runs too, as containerd has it. */
+const NARROWER: Readonly<Record<string, string>> = { arm64: "arm", amd64: "386" };
+
 /** 0 for the same platform, higher the older the variant; undefined where it does not run on `target`. */
 function rankPlatform(target: Platform, platform: Platform): number | undefined {
-  if (target.os !== platform.os) return undefined;
-  if (target.architecture !== platform.architecture) {
-    if (target.architecture !== "arm64" || platform.architecture !== "arm") return undefined;
-    return 100 - variantNumber(platform);
-  }
+  if (target.os !== platform.os || platform.os === "unknown") return undefined;
+  if (target.architecture !== platform.architecture)
+    return NARROWER[target.architecture] === platform.architecture ? 100 - variantNumber(platform) : undefined;
   const distance = variantNumber(target) - variantNumber(platform);
   return distance < 0 ? undefined : distance;
 }

@@ -40,7 +40,7 @@ export function parseReference(text: string): Reference {
 function splitName(name: string, text: string): { readonly registry: string; readonly repository: string } {
   const slash = name.indexOf("/");
   const first = slash < 0 ? "" : name.slice(0, slash);
-  const hasHost = first === "localhost" || /[.:]/.test(first) || first !== first.toLowerCase();
+  const hasHost = isHost(first);
   const host = hasHost ? first : DEFAULT_REGISTRY;
   const registry = host === "index.docker.io" ? DEFAULT_REGISTRY : host;
   const path = hasHost ? name.slice(slash + 1) : name;
@@ -51,6 +51,11 @@ function splitName(name: string, text: string): { readonly registry: string; rea
   if (registry.length + 1 + repository.length > MAX_NAME)
     throw invalid(text, `a name has at most ${MAX_NAME} characters`);
   return { registry, repository };
+}
+
+/** What stands before the first slash is a host where it can't be a part of a repository's name, or is `localhost`. */
+function isHost(word: string): boolean {
+  return word === "localhost" || /[.:]/.test(word) || word !== word.toLowerCase();
 }
 
 function describeRepository(path: string): string {
@@ -73,12 +78,15 @@ export function formatReference({ registry, repository, tag, digest }: Reference
   return `${registry}/${repository}${tag === undefined ? "" : `:${tag}`}${digest === undefined ? "" : `@${digest}`}`;
 }
 
-/** The name as people write it: without Docker Hub's own parts. */
+/** The shortest name that means the same: without Docker Hub's own parts, where what is left is read as Docker Hub's. */
 export function familiarReference(reference: Reference): string {
   const full = formatReference(reference);
-  return full.startsWith(`${DEFAULT_REGISTRY}/${OFFICIAL}`)
-    ? full.slice(DEFAULT_REGISTRY.length + 1 + OFFICIAL.length)
-    : full.replace(`${DEFAULT_REGISTRY}/`, "");
+  const { registry, repository } = reference;
+  if (registry !== DEFAULT_REGISTRY) return full;
+  const path = repository.startsWith(OFFICIAL) ? repository.slice(OFFICIAL.length) : repository;
+  const short = path.includes("/") ? repository : path;
+  if (short.includes("/") && isHost(short.slice(0, short.indexOf("/")))) return full;
+  return short + full.slice(registry.length + 1 + repository.length);
 }
 
 /** `reference`, with tag `latest` where it has neither tag nor digest. */

@@ -1,8 +1,8 @@
 import type { ContentSource, TransferOptions } from "./content.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { OciError } from "./errors.ts";
-import type { Image } from "./image.ts";
-import { isIndexMediaType, isManifestMediaType } from "./media-types.ts";
+import type { Image, Manifest } from "./image.ts";
+import { isIndexMediaType, isLayerMediaType, isManifestMediaType, MEDIA_TYPES, toOciMediaType } from "./media-types.ts";
 import { parseImageConfig, parseIndex, parseManifest } from "./parse-json.ts";
 import { formatPlatform, matchPlatform, type Platform } from "./platform.ts";
 import { readContent } from "./verify-content.ts";
@@ -11,7 +11,8 @@ const MAX_DEPTH = 8;
 
 /**
  * Follows `descriptor` (a manifest, or an index that leads to one for `platform`) to an image. No layer is fetched.
- * @throws OciError `PLATFORM_UNAVAILABLE` naming those that are there; `MANIFEST_INVALID`; `MEDIA_TYPE_UNSUPPORTED`.
+ * @throws OciError `PLATFORM_UNAVAILABLE` naming those that are there; `MANIFEST_INVALID`; `MEDIA_TYPE_UNSUPPORTED`
+ * for what is no image, or of a kind that is not read.
  */
 export async function resolveImage(
   content: ContentSource,
@@ -20,6 +21,7 @@ export async function resolveImage(
 ): Promise<Image> {
   const found = await findManifest(content, descriptor, { ...options, depth: 0 });
   const manifest = parseManifest(await readContent(content, found, options));
+  checkMediaTypes(found, manifest);
   const config = parseImageConfig(await readContent(content, manifest.config, { ...options, limit: 64 * 1024 * 1024 }));
   const diffIds = config.rootfs.diff_ids;
   if (diffIds.length !== manifest.layers.length) {
@@ -45,15 +47,36 @@ async function findManifest(content: ContentSource, descriptor: Descriptor, sear
   const { manifests } = parseIndex(await readContent(content, descriptor, search));
   const matched = matchPlatform(search.platform, manifests) ?? onlyUnmarked(manifests);
   if (matched !== undefined) return findManifest(content, matched, { ...search, depth: search.depth + 1 });
-  const present = manifests.flatMap(({ platform }) =>
-    platform === undefined || platform.os === "unknown" ? [] : [formatPlatform(platform)],
+  throw platformUnavailable(descriptor, search.platform, manifests);
+}
+
+/** The error for an index, `descriptor`, none of whose `manifests` is for `platform`. */
+export function platformUnavailable(
+  { digest }: Descriptor,
+  platform: Platform,
+  manifests: readonly Descriptor[],
+): OciError {
+  const present = manifests.flatMap((each) =>
+    each.platform === undefined || each.platform.os === "unknown" ? [] : [formatPlatform(each.platform)],
   );
-  throw new OciError(
+  return new OciError(
     "PLATFORM_UNAVAILABLE",
-    `Cannot use image "${descriptor.digest}" for ${formatPlatform(search.platform)}: no match for platform in manifest; it has ${present.join(", ") || "none"}`,
-    {
-      hint: "Build for one of these with --platform, or use another image",
-    },
+    `Cannot use image "${digest}" for ${formatPlatform(platform)}: no match for platform in manifest; it has ${present.join(", ") || "none"}`,
+    { hint: "Build for one of these with --platform, or use another image" },
+  );
+}
+
+function checkMediaTypes(image: Descriptor, { config, layers }: Manifest): void {
+  if (toOciMediaType(config.mediaType) !== MEDIA_TYPES.config) throw notAnImage(image, "its config", config);
+  for (const [position, layer] of layers.entries())
+    if (!isLayerMediaType(layer.mediaType)) throw notAnImage(image, `its layer ${position}`, layer);
+}
+
+function notAnImage({ digest }: Descriptor, part: string, { mediaType }: Descriptor): OciError {
+  return new OciError(
+    "MEDIA_TYPE_UNSUPPORTED",
+    `Cannot use "${digest}" as an image: ${part} has the media type "${mediaType}"`,
+    { hint: "It is an artifact of another kind, or made by a tool that varve does not know" },
   );
 }
 

@@ -1,3 +1,4 @@
+import { Readable } from "node:stream";
 import type { ContentSource, TransferOptions } from "./content.ts";
 import type { Descriptor } from "./descriptor.ts";
 import { createDigester } from "./digest.ts";
@@ -10,7 +11,7 @@ import { OciError } from "./errors.ts";
 export async function* verifyContent(
   descriptor: Descriptor,
   content: AsyncIterable<Uint8Array>,
-): AsyncGenerator<Uint8Array> {
+): AsyncGenerator<Uint8Array, void, undefined> {
   const digester = createDigester();
   let size = 0;
   for await (const chunk of content) {
@@ -37,6 +38,50 @@ function sizeInvalid(descriptor: Descriptor, size: string): OciError {
     "SIZE_INVALID",
     `Cannot use content "${descriptor.digest}": it has ${size} bytes; wanted ${descriptor.size}`,
   );
+}
+
+/** Bytes that a stream of content holds ready. */
+const READ_AHEAD = 1024 * 1024;
+
+/**
+ * What `open` gives, verified as by `verifyContent`, as the stream that a `fetch` returns: aborted, it ends at once
+ * with the signal's reason; destroyed, it aborts the signal that `open` was given, so that nothing is read behind it.
+ */
+export function streamContent(
+  descriptor: Descriptor,
+  open: (signal: AbortSignal) => AsyncIterable<Uint8Array>,
+  { signal }: TransferOptions = {},
+): Readable {
+  const stop = new AbortController();
+  const chunks = verifyContent(descriptor, open(stop.signal));
+  const abort = (): void => void stream.destroy(asError(signal?.reason));
+  const stream = new Readable({
+    highWaterMark: READ_AHEAD,
+    read() {
+      chunks.next().then(
+        ({ done, value }) => stream.destroyed || stream.push(done === true ? null : value),
+        (error: unknown) => stream.destroy(asError(error)),
+      );
+    },
+    destroy(error, callback) {
+      signal?.removeEventListener("abort", abort);
+      stop.abort(error ?? undefined);
+      void endQuietly(chunks);
+      callback(error);
+    },
+  });
+  if (signal?.aborted === true) abort();
+  else signal?.addEventListener("abort", abort, { once: true });
+  return stream;
+}
+
+/** What a generator says at its end is nobody's business once its stream is destroyed. */
+async function endQuietly(chunks: AsyncGenerator): Promise<void> {
+  await chunks.return(undefined).catch(() => undefined);
+}
+
+function asError(reason: unknown): Error {
+  return reason instanceof Error ? reason : new Error(String(reason), { cause: reason });
 }
 
 /** 4 MiB: what registries accept as a manifest. */

@@ -14,7 +14,7 @@ import { fitToNamespace, inUserNamespace } from "./user-namespace.ts";
  * read-only mounts are copied in, others moved or copied in and back, and all is taken away afterwards.
  */
 export function createChrootRunner(): Runner {
-  return { name: "chroot", run: (command, options) => run(fitToNamespace(command), options) };
+  return { name: "chroot", run: async (command, options) => run(fitToNamespace(command), options) };
 }
 
 async function run(command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {

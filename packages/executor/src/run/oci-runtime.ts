@@ -23,7 +23,7 @@ function cgroupFlag(name: RuntimeName, userNamespace: boolean): string {
 
 /** Runs processes with an OCI runtime (`program` is its path): a bundle for each, in the run's scratch directory. */
 export function createOciRuntime(name: RuntimeName, program: string): Runner {
-  return { name, run: (command, options) => run({ name, program }, fitToNamespace(command), options) };
+  return { name, run: async (command, options) => run({ name, program }, fitToNamespace(command), options) };
 }
 
 interface Runtime {

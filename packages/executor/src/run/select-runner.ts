@@ -4,6 +4,7 @@ import { StepError } from "../errors.ts";
 import type { RunCommand, Runner, RunOptions } from "../runner.ts";
 import { createChrootRunner } from "./chroot.ts";
 import { findProgram } from "./find-program.ts";
+import { holdOutput } from "./hold-output.ts";
 import { createOciRuntime } from "./oci-runtime.ts";
 import { probeRunner } from "./probe-runner.ts";
 import { createUnshareRunner } from "./unshare.ts";
@@ -12,6 +13,8 @@ type RunnerName = Runner["name"];
 
 /** In the order in which `auto` tries them: what isolates best comes first. */
 const NAMES: readonly RunnerName[] = ["runc", "crun", "unshare", "chroot"];
+/** Milliseconds within which a runner that does not work here has said so. */
+const HOLD = 300;
 const HINTS: Readonly<Record<RunnerName, string>> = {
   runc: "install runc",
   crun: "install crun",
@@ -91,14 +94,22 @@ async function attempt(
 ): Promise<{ readonly exitCode: number } | { readonly problem: string }> {
   const scratch = join(options.scratch, runner.name);
   await mkdir(scratch, { recursive: true });
+  const output = holdOutput(options.onOutput, HOLD);
   try {
-    return await runner.run(command, { ...options, scratch });
+    const result = await runner.run(command, { ...options, scratch, onOutput: output.onOutput });
+    output.release();
+    return result;
   } catch (error) {
-    if (!(error instanceof StepError) || error.code !== "RUNNER_FAILED") throw error;
-    const problem = await probeRunner(runner);
+    const problem = isRunnerFailure(error) ? await probeRunner(runner) : undefined;
+    if (problem !== undefined) output.drop();
+    output.release();
     if (problem === undefined) throw error;
     return { problem };
   }
+}
+
+function isRunnerFailure(error: unknown): boolean {
+  return error instanceof StepError && error.code === "RUNNER_FAILED";
 }
 
 function unavailable(problems: readonly Candidate[]): StepError {

@@ -16,7 +16,7 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** Runs processes in namespaces that the program `unshare` makes; mounts and privileges are left to varve's own init. */
 export function createUnshareRunner(program: string): Runner {
-  return { name: "unshare", run: (command, options) => run(program, fitToNamespace(command), options) };
+  return { name: "unshare", run: async (command, options) => run(program, fitToNamespace(command), options) };
 }
 
 async function run(program: string, command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {

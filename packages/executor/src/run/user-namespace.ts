@@ -65,16 +65,18 @@ const SWITCHES = [
 ] as const;
 
 /**
- * The command with the ids that this user namespace can give it: no further groups where it may not set any.
+ * The command with the groups that its process gets here: its group is among the further ones, as with BuildKit; none
+ * where this user namespace may not set any; of those that are not mapped in it, none.
  * @throws StepError `RUNNER_FAILED` where its user or group is not mapped.
  */
 export function fitToNamespace(command: RunCommand): RunCommand {
-  if (!inUserNamespace()) return command;
-  const [users, groups] = [readMap("/proc/self/uid_map"), readMap("/proc/self/gid_map")];
-  if (!users(command.uid)) throw notMapped("user", command.uid);
-  if (!groups(command.gid)) throw notMapped("group", command.gid);
+  const groups = [...new Set([command.gid, ...command.additionalGids])];
+  if (!inUserNamespace()) return { ...command, additionalGids: groups };
+  const [hasUser, hasGroup] = [readMap("/proc/self/uid_map"), readMap("/proc/self/gid_map")];
+  if (!hasUser(command.uid)) throw notMapped("user", command.uid);
+  if (!hasGroup(command.gid)) throw notMapped("group", command.gid);
   const maySetGroups = readOr("/proc/self/setgroups", "allow").trim() !== "deny";
-  return { ...command, additionalGids: maySetGroups ? command.additionalGids.filter(groups) : [] };
+  return { ...command, additionalGids: maySetGroups ? groups.filter(hasGroup) : [] };
 }
 
 /** user_namespaces(7): lines of first id inside, first id outside, length. */

@@ -8,7 +8,7 @@ import type { SnapshotBase } from "../snapshotter.ts";
  * directories that a layer names only as parents, which stand extracted with the attributes of nobody and would hide
  * those that lower layers give them. A diff leaves out what stays as it is.
  */
-export function seedUpper(upper: string, { tree, impliedDirectories }: SnapshotBase): void {
+export function seedUpper(upper: string, { tree, impliedDirectories = [] }: SnapshotBase): void {
   const root = tree.lookup("");
   if (root !== undefined) setAttributes(upper, root);
   for (const path of impliedDirectories) {

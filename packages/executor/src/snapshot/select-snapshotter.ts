@@ -44,10 +44,7 @@ async function tryOut(snapshotter: Snapshotter, directory: string): Promise<Erro
     await mkdir(own, { recursive: true });
     await mkdir(join(layer, DIRECTORY), { recursive: true });
     for (const file of [FILE, `${DIRECTORY}/${FILE}`]) await writeFile(join(layer, file), "");
-    await using snapshot = await snapshotter.prepare(
-      { layers: [layer], impliedDirectories: [], tree: stackTrees([]) },
-      own,
-    );
+    await using snapshot = await snapshotter.prepare({ layers: [layer], tree: stackTrees([]) }, own);
     await changeFiles(snapshot.rootfs);
     return undefined;
   } catch (error) {

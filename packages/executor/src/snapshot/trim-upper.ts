@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, rmSync } from "node:fs";
 import { join } from "node:path";
-import { type Entry, lgetxattr, lsetxattr, mknod } from "@varve/layer";
+import { type Entry, lgetxattr, lsetxattr, lutimens, mknod } from "@varve/layer";
 
 const S_IFCHR = 0o020000;
 const WHITEOUT_DEVICE = { major: 0, minor: 0 } as const;
@@ -15,19 +15,24 @@ const NOT_OPAQUE = Buffer.from("n");
  */
 export function trimUpper(upper: string, entries: readonly Entry[], xattrs: "trusted" | "user"): void {
   const kept = new Map(entries.map((entry) => [entry.path, entry]));
-  trimDirectory(upper, "", { kept, opaque: `${xattrs}.overlay.opaque` });
+  const touched = new Set<string>();
+  trimDirectory(upper, "", { kept, touched, opaque: `${xattrs}.overlay.opaque` });
   for (const { path, type } of entries) {
     const file = join(upper, path);
-    if (type === "whiteout" && !isPresent(file)) mknod(file, S_IFCHR, WHITEOUT_DEVICE);
+    if (type !== "whiteout" || isPresent(file)) continue;
+    mknod(file, S_IFCHR, WHITEOUT_DEVICE);
+    touched.add(parentOf(path));
   }
-}
-
-function isPresent(file: string): boolean {
-  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
+  for (const path of touched) {
+    const entry = kept.get(path);
+    if (entry !== undefined) lutimens(join(upper, path), entry.mtime);
+  }
 }
 
 interface Trim {
   readonly kept: ReadonlyMap<string, Entry>;
+  /** Directories whose modification time is no longer the diff's. */
+  readonly touched: Set<string>;
   readonly opaque: string;
 }
 
@@ -36,9 +41,19 @@ function trimDirectory(directory: string, path: string, trim: Trim): void {
   for (const name of readdirSync(directory)) {
     const [file, below] = [join(directory, name), path === "" ? name : `${path}/${name}`];
     const entry = trim.kept.get(below);
-    if (entry === undefined) rmSync(file, { recursive: true });
-    else if (entry.type === "directory") trimDirectory(file, below, trim);
+    if (entry?.type === "directory") trimDirectory(file, below, trim);
+    if (entry !== undefined) continue;
+    rmSync(file, { recursive: true });
+    trim.touched.add(path);
   }
+}
+
+function parentOf(path: string): string {
+  return path.slice(0, Math.max(0, path.lastIndexOf("/")));
+}
+
+function isPresent(file: string): boolean {
+  return lstatSync(file, { throwIfNoEntry: false }) !== undefined;
 }
 
 function isOpaque(directory: string, name: string): boolean {

@@ -10,6 +10,7 @@ import { mountInputs } from "../mounts/mount-inputs.ts";
 import { createOutputTail } from "../output-tail.ts";
 import type { MadeEntries, StepWork } from "../resolve.ts";
 import type { Rootfs } from "../rootfs.ts";
+import { detectEmulator } from "../run/detect-emulator.ts";
 import type { BindMount, RunCommand } from "../runner.ts";
 import type { Session } from "../session.ts";
 import type { Snapshot } from "../snapshotter.ts";
@@ -33,6 +34,7 @@ export function createRunWork(step: RunStep, session: Session, resolve: (step: S
 }
 
 async function run(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<MadeEntries> {
+  detectEmulator(step.platform);
   const { store } = session.options;
   const stack = new AsyncDisposableStack();
   try {

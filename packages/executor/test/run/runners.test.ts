@@ -56,10 +56,17 @@ describe.each(working.map((runner) => [runner.name, runner] as const))("%s", (_,
   test("runs as user, group and further groups in the working directory, with the usual umask", async () => {
     const rootfs = makeRootfs();
     mkdirSync(join(rootfs, "work", "deep"), { recursive: true });
-    const args = ["sh", "-c", "id -u; id -g; id -G; pwd; umask"];
+    const args = ["sh", "-c", "id -u; id -g; id; pwd; umask"];
     const ids = { uid: 1000, gid: 1001, additionalGids: [33, 44] };
     const { stdout } = await run(runner, { args, workdir: "/work/deep", ...ids }, rootfs);
-    expect(stdout.split("\n")).toEqual(["1000", "1001", "1001 33 44", "/work/deep", "0022", ""]);
+    expect(stdout.split("\n")).toEqual([
+      "1000",
+      "1001",
+      "uid=1000 gid=1001 groups=33,44,1001",
+      "/work/deep",
+      "0022",
+      "",
+    ]);
   });
 
   test("keeps the streams apart, each in order and whole", async () => {

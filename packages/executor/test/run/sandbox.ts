@@ -1,12 +1,11 @@
 import { spawnSync } from "node:child_process";
-import { copyFileSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
+import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { onTestFinished } from "vitest";
 import type { RunCommand, Runner } from "../../src/runner.ts";
-
-const APPLETS =
-  "sh cat ls id env pwd sleep echo ifconfig mkdir rm stat hostname kill head mknod yes touch mount setsid";
+import { COMMAND } from "./command.ts";
+import { fillRootfs } from "./rootfs.ts";
 
 /** A temporary directory of this test's own. */
 export function temporary(): string {
@@ -15,17 +14,11 @@ export function temporary(): string {
   return directory;
 }
 
-/** A rootfs with busybox in /bin, /etc/passwd, a /work of user 1000 and nothing else. */
+/** A rootfs with busybox in /bin and nothing else. */
 export function makeRootfs(): string {
   const rootfs = join(temporary(), "rootfs");
   fillRootfs(rootfs);
   return rootfs;
-}
-
-export function fillRootfs(rootfs: string): void {
-  mkdirSync(join(rootfs, "bin"), { recursive: true });
-  copyFileSync("/bin/busybox", join(rootfs, "bin", "busybox"));
-  for (const applet of APPLETS.split(" ")) symlinkSync("busybox", join(rootfs, "bin", applet));
 }
 
 export interface Outcome {
@@ -33,23 +26,6 @@ export interface Outcome {
   readonly stdout: string;
   readonly stderr: string;
 }
-
-export const COMMAND: RunCommand = {
-  args: ["true"],
-  env: ["PATH=/bin"],
-  workdir: "/",
-  uid: 0,
-  gid: 0,
-  additionalGids: [],
-  mounts: [],
-  network: "host",
-  security: "sandbox",
-  devices: [],
-  hostname: undefined,
-  extraHosts: [],
-  ulimits: [],
-  shmSize: undefined,
-};
 
 export interface Place {
   readonly rootfs: string;
