@@ -2,7 +2,7 @@ import { DockerfileError } from "./errors.ts";
 import type { Directives } from "./instruction.ts";
 import { trim } from "./white-space.ts";
 
-const DIRECTIVE = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=\s*(.+?)\s*$/;
+const DIRECTIVE = /^#\s*([a-zA-Z][a-zA-Z0-9]*)\s*=(.+)$/s;
 const KNOWN = ["syntax", "escape", "check"];
 
 /**
@@ -19,10 +19,11 @@ export function parseDirectives(
   for (const text of lines) {
     const match = DIRECTIVE.exec(text);
     const name = match?.[1]?.toLowerCase() ?? "";
-    if (match === null || !KNOWN.includes(name)) break;
+    const value = trim(match?.[2] ?? "");
+    if (value === "" || !KNOWN.includes(name)) break;
     count += 1;
     if (found.has(name)) throw syntax(`only one ${name} parser directive can be used`, { file, line: count });
-    found.set(name, { value: match[2] ?? "", line: count });
+    found.set(name, { value, line: count });
   }
   const escape = found.get("escape");
   const syntaxImage = found.get("syntax")?.value;

@@ -41,10 +41,13 @@ export function expandWords(text: string, options: ExpandOptions): readonly stri
 const SPECIAL = "@*#?-$!0";
 /** Deeper substitutions are refused before the stack is full. */
 const MAX_DEPTH = 500;
+/** A run of characters that mean nothing anywhere. */
+const PLAIN = /[^'"$\\`}/]+/y;
 const LETTER = /^[\p{L}\p{Nd}_]$/u;
+const DIGIT = /^\d$/;
 
 class Lexer {
-  readonly #characters: readonly string[];
+  readonly #text: string;
   readonly #options: ExpandOptions;
   readonly #escape: string;
   readonly #words: string[] = [];
@@ -54,7 +57,7 @@ class Lexer {
   #depth = 0;
 
   constructor(text: string, options: ExpandOptions) {
-    this.#characters = Array.from(text);
+    this.#text = text;
     this.#options = options;
     this.#escape = options.escape ?? "\\";
   }
@@ -68,13 +71,22 @@ class Lexer {
   }
 
   #peek(): string | undefined {
-    return this.#characters[this.#position];
+    const unit = this.#text[this.#position];
+    if (unit === undefined || unit < "\ud800" || unit > "\udbff") return unit;
+    return String.fromCodePoint(this.#text.codePointAt(this.#position) ?? 0);
   }
 
   #next(): string | undefined {
-    const character = this.#characters[this.#position];
-    this.#position += 1;
+    const character = this.#peek();
+    this.#position += character?.length ?? 1;
     return character;
+  }
+
+  #nextPlain(): string {
+    PLAIN.lastIndex = this.#position;
+    const plain = PLAIN.exec(this.#text)?.[0] ?? "";
+    this.#position += plain.length;
+    return plain;
   }
 
   /** Text up to `stop`, which is taken as well; undefined: the end. */
@@ -99,6 +111,8 @@ class Lexer {
     if (quotes && character === "'") return { text: this.#processSingleQuote(), raw: true };
     if (quotes && character === '"') return { text: this.#processDoubleQuote(), raw: true };
     if (character === "$") return { text: this.#processDollar(), raw: false };
+    const plain = this.#nextPlain();
+    if (plain !== "") return { text: plain, raw: false };
     this.#next();
     if (character !== this.#escape) return { text: character, raw: false };
     const escaped = this.#next();
@@ -113,27 +127,33 @@ class Lexer {
       this.#inWord = true;
       return;
     }
-    for (const character of text) {
-      if (!isSpace(character)) {
-        this.#word += character;
+    let start = 0;
+    for (let position = 0; position <= text.length; position += 1) {
+      const isEnd = position === text.length;
+      if (!isEnd && !isSpace(text.charAt(position))) continue;
+      if (position > start) {
+        this.#word += text.slice(start, position);
         this.#inWord = true;
-      } else if (this.#inWord) {
-        this.#words.push(this.#word);
-        this.#word = "";
-        this.#inWord = false;
       }
+      start = position + 1;
+      if (!isEnd) this.#endWord();
     }
+  }
+
+  #endWord(): void {
+    if (!this.#inWord) return;
+    this.#words.push(this.#word);
+    this.#word = "";
+    this.#inWord = false;
   }
 
   #processSingleQuote(): string {
     this.#next();
-    const parts: string[] = [];
-    for (let character = this.#next(); character !== "'"; character = this.#next()) {
-      if (character === undefined)
-        throw new ExpansionError("unexpected end of statement while looking for matching single-quote");
-      parts.push(character);
-    }
-    return this.#quoted("'", parts.join(""));
+    const end = this.#text.indexOf("'", this.#position);
+    if (end < 0) throw new ExpansionError("unexpected end of statement while looking for matching single-quote");
+    const text = this.#text.slice(this.#position, end);
+    this.#position = end + 1;
+    return this.#quoted("'", text);
   }
 
   #processDoubleQuote(): string {
@@ -150,6 +170,8 @@ class Lexer {
 
   /** In double quotes an escape character counts only before a quote, a dollar and itself. */
   #processQuoted(): string {
+    const plain = this.#nextPlain();
+    if (plain !== "") return plain;
     const character = this.#next() ?? "";
     if (character !== this.#escape) return character;
     const next = this.#peek();
@@ -241,7 +263,7 @@ class Lexer {
   #processName(): string {
     let name = "";
     for (let character = this.#peek(); character !== undefined; character = this.#peek()) {
-      if (name === "" && /\d/.test(character)) return this.#processDigits();
+      if (name === "" && DIGIT.test(character)) return this.#processDigits();
       if (name === "" && SPECIAL.includes(character)) return this.#next() ?? "";
       if (!LETTER.test(character)) break;
       name += this.#next();
@@ -250,8 +272,8 @@ class Lexer {
   }
 
   #processDigits(): string {
-    let digits = "";
-    while (/^\d$/.test(this.#peek() ?? "")) digits += this.#next();
-    return digits;
+    const start = this.#position;
+    while (DIGIT.test(this.#text.charAt(this.#position))) this.#position += 1;
+    return this.#text.slice(start, this.#position);
   }
 }

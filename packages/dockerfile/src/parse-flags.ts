@@ -13,6 +13,8 @@ export interface Flags {
   boolean(name: string): boolean | undefined;
 }
 
+const NO_FLAGS: Flags = { value: () => undefined, list: () => [], boolean: () => undefined };
+
 /**
  * Checks `flags` (`--name[=value]`) against what the instruction takes.
  * @throws DockerfileError `UNKNOWN_FLAG`, `BAD_FLAG`.
@@ -22,6 +24,7 @@ export function parseFlags(
   known: Readonly<Record<string, FlagKind>>,
   location: Location,
 ): Flags {
+  if (flags.length === 0) return NO_FLAGS;
   const values = new Map<string, string[]>();
   for (const flag of flags) {
     const equals = flag.indexOf("=");
@@ -31,7 +34,8 @@ export function parseFlags(
     const value = flagValue(flag, { name, kind, location });
     const before = values.get(name);
     if (before !== undefined && kind !== "list") throw bad(`duplicate flag specified: --${name}`, location);
-    values.set(name, [...(before ?? []), value]);
+    if (before === undefined) values.set(name, [value]);
+    else before.push(value);
   }
   return {
     value: (name) => values.get(name)?.[0],

@@ -203,19 +203,19 @@ function atLeastOne<T>(words: readonly T[], parts: Parts): readonly T[] {
 function parseJsonArray(text: string): readonly unknown[] | undefined {
   const start = trimStart(text);
   if (!start.startsWith("[")) return undefined;
-  for (const candidate of [start, start.slice(0, endOfArray(start))]) {
-    try {
-      const value: unknown = JSON.parse(candidate);
-      if (Array.isArray(value)) return value;
-    } catch {
-      // Not JSON: the shell form.
-    }
+  const end = endOfArray(start);
+  if (end === undefined) return undefined;
+  try {
+    const value: unknown = JSON.parse(start.slice(0, end));
+    return Array.isArray(value) ? value : undefined;
+  } catch {
+    // Not JSON: the shell form.
+    return undefined;
   }
-  return undefined;
 }
 
-/** Where the array that starts `text` ends. */
-function endOfArray(text: string): number {
+/** Where the array that starts `text` ends; undefined where it does not. */
+function endOfArray(text: string): number | undefined {
   let depth = 0;
   let inString = false;
   for (let position = 0; position < text.length; position += 1) {
@@ -225,7 +225,7 @@ function endOfArray(text: string): number {
     else if (!inString && character === "[") depth += 1;
     else if (!inString && character === "]" && (depth -= 1) === 0) return position + 1;
   }
-  return text.length;
+  return undefined;
 }
 
 function parseStrings(text: string, parts: Parts): readonly string[] | undefined {
@@ -279,12 +279,25 @@ function parseRun(parts: Parts): Instruction {
 
 /** One line of CSV, as Go reads it: fields in quotes may hold commas. */
 function splitOptions(raw: string): readonly (readonly [string, string | undefined])[] {
-  const parts = raw.match(/("(?:[^"]|"")*"|[^,])+/g) ?? [];
-  return parts.map((part) => {
+  return splitAtCommas(raw).map((part) => {
     const text = part.replace(/^"(.*)"$/s, "$1").replaceAll('""', '"');
     const equals = text.indexOf("=");
     return equals < 0 ? [text.toLowerCase(), undefined] : [text.slice(0, equals).toLowerCase(), text.slice(equals + 1)];
   });
+}
+
+function splitAtCommas(raw: string): readonly string[] {
+  const parts: string[] = [];
+  let start = 0;
+  let quoted = false;
+  for (let position = 0; position <= raw.length; position += 1) {
+    const character = raw[position];
+    if (character === '"') quoted = !quoted;
+    if (character !== undefined && (character !== "," || quoted)) continue;
+    if (position > start) parts.push(raw.slice(start, position));
+    start = position + 1;
+  }
+  return parts;
 }
 
 function copyFlags(flags: Flags): {
@@ -314,12 +327,12 @@ function sourcesAndDestination(parts: Parts): {
       parts,
     );
   }
-  const heredocs = json === undefined ? [...parts.context.readHeredocs(parts.rest)] : [];
+  const heredocs = (json === undefined ? parts.context.readHeredocs(parts.rest) : []).values();
   const destination = words.at(-1) ?? "";
   if (json === undefined && parseHeredocStart(destination) !== undefined)
     throw badArgument(`${parts.kind} cannot accept a heredoc as a destination`, parts);
   const sources = words.slice(0, -1).map((word): CopySourceWord => {
-    const heredoc = json === undefined && parseHeredocStart(word) !== undefined ? heredocs.shift() : undefined;
+    const heredoc = json === undefined && parseHeredocStart(word) !== undefined ? heredocs.next().value : undefined;
     return heredoc === undefined ? { kind: "word", word } : { kind: "heredoc", heredoc };
   });
   return { sources, destination };

@@ -14,7 +14,6 @@ export interface LogicalLine {
 
 /** BuildKit's scanner gives up on lines longer than this. Bytes. */
 const MAX_LINE = 65_535;
-const TRAILING_SPACE = /[ \t]+$/;
 
 /** Reads a Dockerfile's physical lines one after the other. */
 export interface LineReader {
@@ -128,9 +127,10 @@ function continueInstruction(start: Continued, { file, escape, take, number, mor
 
 /** Takes an escape character at the end of the line away, unless another one stands before it. */
 function cutContinuation(line: string, escape: string): Continued {
-  const trimmed = line.replace(TRAILING_SPACE, "");
-  if (!trimmed.endsWith(escape) || trimmed.at(-2) === escape) return { text: line, ended: true };
-  return { text: trimmed.slice(0, -1), ended: false };
+  let end = line.length;
+  while (line[end - 1] === " " || line[end - 1] === "\t") end -= 1;
+  if (line[end - 1] !== escape || line[end - 2] === escape) return { text: line, ended: true };
+  return { text: line.slice(0, end - 1), ended: false };
 }
 
 interface HeredocSource {

@@ -47,11 +47,18 @@ export function splitFlags(text: string): { readonly flags: readonly string[]; r
   }
 }
 
+/** A run of characters that mean nothing in a flag. */
+const PLAIN = /[^\s\u0085'"\\]+/y;
+
 function readFlag(text: string, start: number): { readonly word: string; readonly end: number } {
   let word = "";
   let quote = "";
   let position = start;
   for (; position < text.length; position += 1) {
+    PLAIN.lastIndex = position;
+    const plain = PLAIN.exec(text)?.[0] ?? "";
+    word += plain;
+    position += plain.length;
     const character = text[position] ?? "";
     if (quote === "" && isSpace(character)) break;
     if (quote === "" && (character === '"' || character === "'")) quote = character;
