@@ -117,8 +117,9 @@ describe("openLocalStore()", () => {
         }
         for (const { put, key, layer, replace } of operations) {
           const name = records[key % records.length]?.key ?? "sha256:";
-          const [fallback] = records;
-          const record = { ...(records[layer] ?? fallback), key: name };
+          const chosen = records[layer];
+          if (chosen === undefined) throw new Error("no record");
+          const record = { ...chosen, key: name };
           const answers = await Promise.all(
             [memory, store].map(({ index }) => (put ? index.put(record, { replace }) : index.getMany([name]))),
           );

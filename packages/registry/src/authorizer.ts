@@ -1,163 +1,127 @@
 import { type Challenge, parseChallenges } from "./challenge.ts";
-import { type Credentials, findCredentials } from "./credentials.ts";
+import { findCredentials, type FoundCredentials } from "./credentials.ts";
 import { RegistryError } from "./errors.ts";
+import { basicHeader, fetchToken, type Token, TokenRefused } from "./fetch-token.ts";
+import { mergeScopes } from "./scopes.ts";
 
-/** Knows what to send as `Authorization` to one registry. */
+/** Knows what to send as `Authorization` to one registry, for one of its repositories. */
 export interface Authorizer {
-  /** The header for a request that needs `scopes`, as far as earlier answers told; undefined: none. */
-  header(scopes: readonly string[]): string | undefined;
   /**
-   * Learns from a 401 answer to a request that was sent with `refused` as its header; true where it is worth asking
-   * again.
+   * The header for a request that needs `scopes`, as far as earlier answers told how to get it; undefined: none.
    * @throws RegistryError `UNAUTHORIZED` where the token server refuses.
    */
-  learn(
-    response: Response,
-    request: { readonly scopes: readonly string[]; readonly refused: string | undefined },
-  ): Promise<boolean>;
+  authorize(scopes: readonly string[]): Promise<string | undefined>;
+  /**
+   * Learns from a 401 answer to a request for `scopes` that had this header; true where it is worth asking again.
+   * @throws RegistryError `UNAUTHORIZED` where the token server refuses.
+   */
+  learn(response: Response, scopes: readonly string[], refused: string | undefined): Promise<boolean>;
+  /** The error for a registry that still does not accept who is asking. */
+  refusal(status: number, detail?: string): Promise<RegistryError>;
 }
 
-interface Token {
-  readonly value: string;
-  /** Milliseconds since 1970. */
-  readonly expires: number;
+export interface AuthorizerOptions {
+  readonly registry: string;
+  readonly repository: string;
+  /** Scheme and host of the registry's API. */
+  readonly origin: string;
 }
 
 /** Tokens are renewed this long before they expire: milliseconds. */
 const MARGIN = 10_000;
-const DEFAULT_LIFETIME = 60;
-const CLIENT = "varve";
 
-/** An authorizer for `repository` of `registry`, with the credentials of this machine's user. */
-export function createAuthorizer(
-  registry: string,
-  repository: string,
-  request: (url: string, init: RequestInit) => Promise<Response>,
-): Authorizer {
-  const tokens = new Map<string, Token>();
-  const running = new Map<string, Promise<Token>>();
-  let basic: string | undefined;
-  const keyOf = (scopes: readonly string[]): string => scopes.toSorted().join(" ");
-  const fetchOnce = (
-    challenge: Challenge,
-    scopes: readonly string[],
-    credentials: Credentials | undefined,
-  ): Promise<Token> => {
-    const key = keyOf(scopes);
-    const known = running.get(key);
-    if (known !== undefined) return known;
-    const made = fetchToken(challenge, { scopes, credentials, request, registry }).finally(() => running.delete(key));
-    running.set(key, made);
-    return made;
+type Method =
+  | { readonly type: "none" }
+  | { readonly type: "basic"; readonly header: string }
+  | { readonly type: "bearer"; readonly challenge: Challenge };
+
+/** An authorizer with the credentials of this machine's user, which are looked up when the registry asks for some. */
+export function createAuthorizer(options: AuthorizerOptions): Authorizer {
+  const { registry, repository } = options;
+  const tokens = new Map<string, Promise<Token>>();
+  let method: Method = { type: "none" };
+  let found: Promise<FoundCredentials> | undefined;
+  const credentialsOf = (): Promise<FoundCredentials> => (found ??= findCredentials(registry, repository));
+
+  const request = async (challenge: Challenge, scopes: readonly string[]): Promise<Token> => {
+    const { credentials } = await credentialsOf();
+    try {
+      return await fetchToken(challenge, { ...options, scopes, credentials });
+    } catch (error) {
+      throw error instanceof TokenRefused ? await refusal(error.status, error.message) : error;
+    }
   };
+  /** One request at a time for the same scopes; a token until it expires; a failure is not remembered. */
+  const tokenFor = async (key: string, challenge: Challenge, scopes: readonly string[]): Promise<Token> => {
+    const known = tokens.get(key);
+    if (known !== undefined && (await known).expires - MARGIN > Date.now()) return known;
+    if (tokens.get(key) !== known) return tokenFor(key, challenge, scopes);
+    const fresh = request(challenge, scopes);
+    tokens.set(key, fresh);
+    fresh.catch(() => tokens.delete(key));
+    return fresh;
+  };
+  const forget = async (key: string, refused: string | undefined): Promise<void> => {
+    const known = tokens.get(key);
+    const token = await known?.catch(() => undefined);
+    if (token !== undefined && bearerHeader(token) === refused && tokens.get(key) === known) tokens.delete(key);
+  };
+  const refusal = async (status: number, detail = ""): Promise<RegistryError> =>
+    unauthorized(options, { status, detail, found: await credentialsOf() });
+
   return {
-    header(scopes) {
-      if (basic !== undefined) return basic;
-      const token = tokens.get(keyOf(scopes));
-      return token === undefined || token.expires - MARGIN < Date.now() ? undefined : `Bearer ${token.value}`;
+    refusal,
+    async authorize(scopes) {
+      if (method.type === "basic") return method.header;
+      if (method.type === "none") return undefined;
+      const merged = mergeScopes(scopes);
+      return bearerHeader(await tokenFor(merged.join(" "), method.challenge, merged));
     },
-    async learn(response, { scopes, refused }) {
+    async learn(response, scopes, refused) {
       const challenges = parseChallenges(response.headers.get("www-authenticate") ?? "");
-      const credentials = await findCredentials(registry, repository);
       const bearer = challenges.find(({ scheme }) => scheme === "bearer");
       if (bearer !== undefined) {
-        tokens.set(keyOf(scopes), await fetchOnce(bearer, scopes, credentials));
+        method = { type: "bearer", challenge: bearer };
+        const { scope = "" } = bearer.parameters;
+        const key = mergeScopes(scopes).join(" ");
+        await forget(key, refused);
+        await tokenFor(key, bearer, mergeScopes([...scopes, ...scope.split(" ").filter(Boolean)]));
         return true;
       }
-      const hasBasic = challenges.some(({ scheme }) => scheme === "basic");
-      if (!hasBasic || credentials?.type !== "password") return false;
-      basic = basicHeader(credentials);
-      return basic !== refused;
+      const { credentials } = await credentialsOf();
+      const isBasic = challenges.some(({ scheme }) => scheme === "basic");
+      if (!isBasic || credentials?.type !== "password") return false;
+      const header = basicHeader(credentials);
+      method = { type: "basic", header };
+      return header !== refused;
     },
   };
 }
 
-function basicHeader({ username, password }: Extract<Credentials, { type: "password" }>): string {
-  return `Basic ${Buffer.from(`${username}:${password}`).toString("base64")}`;
+function bearerHeader({ value }: Token): string {
+  return `Bearer ${value}`;
 }
 
-interface TokenRequest {
-  readonly scopes: readonly string[];
-  readonly credentials: Credentials | undefined;
-  readonly request: (url: string, init: RequestInit) => Promise<Response>;
-  readonly registry: string;
+interface Refusal {
+  readonly status: number;
+  readonly detail: string;
+  readonly found: FoundCredentials;
 }
 
-/** Distribution's token authentication: an OAuth2 POST where there are credentials, else, or where that is unknown, a GET. */
-async function fetchToken(challenge: Challenge, options: TokenRequest): Promise<Token> {
-  const { credentials, registry } = options;
-  if (credentials?.type === "registry-token") return { value: credentials.token, expires: Number.POSITIVE_INFINITY };
-  const realm = challenge.parameters["realm"];
-  if (realm === undefined || !URL.canParse(realm))
-    throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its challenge names no token server`);
-  const posted = credentials === undefined ? undefined : await postForToken(realm, challenge, options);
-  const response = posted ?? (await getToken(realm, challenge, options));
-  if (!response.ok) throw await refused(response, options);
-  const body = (await response.json()) as {
-    readonly token?: string;
-    readonly access_token?: string;
-    readonly expires_in?: number;
-  };
-  const value = body.token ?? body.access_token;
-  if (value === undefined)
-    throw new RegistryError("PROTOCOL", `Cannot log in to "${registry}": its token server gave no token`);
-  return { value, expires: Date.now() + Math.max(body.expires_in ?? DEFAULT_LIFETIME, DEFAULT_LIFETIME) * 1000 };
-}
-
-async function postForToken(
-  realm: string,
-  { parameters }: Challenge,
-  { scopes, credentials, request }: TokenRequest,
-): Promise<Response | undefined> {
-  const form = new URLSearchParams({
-    client_id: CLIENT,
-    scope: scopes.join(" "),
-    service: parameters["service"] ?? "",
-  });
-  if (credentials?.type === "password") {
-    form.set("grant_type", "password");
-    form.set("username", credentials.username);
-    form.set("password", credentials.password);
-  } else if (credentials?.type === "identity-token") {
-    form.set("grant_type", "refresh_token");
-    form.set("refresh_token", credentials.token);
-  }
-  const response = await request(realm, { method: "POST", body: form });
-  if (response.ok) return response;
-  await response.body?.cancel();
-  return undefined;
-}
-
-function getToken(
-  realm: string,
-  { parameters }: Challenge,
-  { scopes, credentials, request }: TokenRequest,
-): Promise<Response> {
-  const url = new URL(realm);
-  if (parameters["service"] !== undefined) url.searchParams.set("service", parameters["service"]);
-  for (const scope of scopes) url.searchParams.append("scope", scope);
-  const password = credentials?.type === "password" ? credentials : undefined;
-  if (password !== undefined) url.searchParams.set("account", password.username);
-  return request(url.href, { headers: password === undefined ? {} : { authorization: basicHeader(password) } });
-}
-
-async function refused(response: Response, { credentials, registry }: TokenRequest): Promise<RegistryError> {
-  await response.body?.cancel();
-  return unauthorized(registry, { status: response.status, source: credentials?.source });
-}
-
-/** The error for a registry that does not accept who is asking. */
-export function unauthorized(
-  registry: string,
-  { status, source }: { readonly status: number; readonly source: string | undefined },
-): RegistryError {
-  const hint =
-    source === undefined
-      ? `Log in with docker login ${registry}`
-      : `The credentials come from ${source}: log in again with docker login ${registry}`;
+function unauthorized({ registry, origin }: AuthorizerOptions, { status, detail, found }: Refusal): RegistryError {
+  const { credentials, problem } = found;
+  const state =
+    credentials === undefined
+      ? "authentication required, and no credentials were found for it"
+      : `authentication required, and the credentials from ${credentials.source} were refused`;
+  const again = `docker login ${registry === "docker.io" ? "" : registry}`.trim();
   return new RegistryError(
     "UNAUTHORIZED",
-    `Cannot log in to registry "${registry}": authentication is required and was refused (${status})`,
-    { status, hint },
+    `Cannot log in to registry "${registry}": ${state} (${status}${detail === "" ? "" : `: ${detail}`})`,
+    {
+      status,
+      url: origin,
+      hint: problem === undefined ? `Log in with ${again}` : `${problem}; or log in with ${again}`,
+    },
   );
 }

@@ -1,119 +1,181 @@
 import { setTimeout } from "node:timers/promises";
-import { RegistryError } from "./errors.ts";
-
-/** How often and how long a request is tried again. */
-const TRIES = 5;
-const FIRST_WAIT = 250;
-const MOST_WAIT = 5_000;
-/** No answer's head within this time: milliseconds. */
-const HEAD_TIMEOUT = 30_000;
-const RETRIED = new Set([408, 429, 500, 502, 503, 504]);
-/** Who refuses a connection will not be there a moment later, most of the time. */
-const REFUSED_TRIES = 3;
-const MOST_REDIRECTS = 10;
+import { codeOfFailure, connectionError, isTlsFailure } from "./connection-error.ts";
+import { RegistryError, redactUrl } from "./errors.ts";
 
 export interface HttpRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: RequestInit["body"];
-  /** The body can be sent once only. */
+  readonly body?: NonNullable<RequestInit["body"]>;
+  /** The body is a stream, which can be sent once only. */
   readonly once?: boolean;
+  /** How often it may be sent; left out: as often as the fault is worth. */
+  readonly tries?: number;
+  /** Milliseconds until the head of an answer must be there; 30,000 where it is left out, 0 for no limit. */
+  readonly timeout?: number;
   readonly signal?: AbortSignal | undefined;
 }
 
+/** Statuses that pass: RFC 9110 and distribution's clients agree on these. */
+const PASSING = new Set([408, 429, 500, 502, 503, 504]);
+const TRIES = 5;
+/** Faults that a moment does not mend, most of the time. */
+const FEWER_TRIES: Readonly<Record<string, number>> = {
+  ECONNREFUSED: 3,
+  ENOTFOUND: 2,
+  ETIMEDOUT: 2,
+  UND_ERR_CONNECT_TIMEOUT: 2,
+};
+/** Waits in milliseconds: the first, the longest, and all of one request together. */
+const FIRST_WAIT = 250;
+const LONGEST_WAIT = 5_000;
+const ALL_WAITS = 15_000;
+const HEAD_TIMEOUT = 30_000;
+const MOST_REDIRECTS = 10;
+
+/** True for a status that the same request may not get a little later. */
+export function isPassingStatus(status: number): boolean {
+  return PASSING.has(status);
+}
+
 /**
- * Sends a request: tries again after faults that pass, with growing waits or as Retry-After says; follows redirects,
- * and sends no `Authorization` to another host.
- * @throws RegistryError `UNREACHABLE`, or the signal's reason.
+ * Sends a request: again after faults that pass, with growing waits or as Retry-After says, 15 s in all; follows
+ * redirects, with no `Authorization` and no body to another host. The answer may be of any status.
+ * @throws RegistryError `UNREACHABLE`, `TLS_FAILED`, `PROTOCOL`; the signal's reason.
  */
 export async function sendRequest(url: string, request: HttpRequest): Promise<Response> {
-  for (let attempt = 1; ; attempt += 1) {
-    request.signal?.throwIfAborted();
-    const outcome = await follow(url, request).catch((error: unknown) => ({ error }));
-    const last = request.once === true || attempt >= triesFor(outcome);
-    if ("error" in outcome) {
-      request.signal?.throwIfAborted();
-      if (last) throw unreachable(url, outcome.error);
-    } else if (last || !RETRIED.has(outcome.status)) return outcome;
-    const wait = "error" in outcome ? undefined : retryAfter(outcome);
-    if (!("error" in outcome)) await outcome.body?.cancel();
-    await setTimeout(wait ?? backOff(attempt), undefined, { signal: request.signal });
+  for (let attempt = 1, waited = 0; ; attempt += 1) {
+    const outcome = await attemptOnce(url, request);
+    const wait = waitFor(outcome, attempt);
+    const last = request.once === true || attempt >= (request.tries ?? triesFor(outcome)) || waited + wait > ALL_WAITS;
+    if (outcome instanceof Response) {
+      if (last || !PASSING.has(outcome.status)) return outcome;
+      await readText(outcome);
+    } else if (last) throw outcome.error instanceof RegistryError ? outcome.error : connectionError(url, outcome.error);
+    waited += wait;
+    await pause(wait, request.signal);
   }
 }
 
-function triesFor(outcome: Response | { readonly error: unknown }): number {
-  return "error" in outcome && codeOf(outcome.error) === "ECONNREFUSED" ? REFUSED_TRIES : TRIES;
+interface Failure {
+  readonly error: unknown;
 }
 
-function backOff(attempt: number): number {
-  const most = Math.min(MOST_WAIT, FIRST_WAIT * 2 ** (attempt - 1));
+async function attemptOnce(url: string, request: HttpRequest): Promise<Response | Failure> {
+  request.signal?.throwIfAborted();
+  try {
+    return await follow(url, request);
+  } catch (error) {
+    request.signal?.throwIfAborted();
+    return { error };
+  }
+}
+
+function triesFor(outcome: Response | Failure): number {
+  if (outcome instanceof Response) return TRIES;
+  const code = codeOfFailure(outcome.error);
+  if (outcome.error instanceof RegistryError || isTlsFailure(code)) return 1;
+  return FEWER_TRIES[code ?? ""] ?? TRIES;
+}
+
+function waitFor(outcome: Response | Failure, attempt: number): number {
+  return (outcome instanceof Response ? retryAfter(outcome) : undefined) ?? backOff(attempt);
+}
+
+/** Milliseconds to wait after a failed attempt, the first being 1: doubled each time, of which half by chance. */
+export function backOff(attempt: number): number {
+  const most = Math.min(LONGEST_WAIT, FIRST_WAIT * 2 ** (attempt - 1));
   return most / 2 + Math.random() * (most / 2);
 }
 
+/** Waits so many milliseconds, or throws the signal's reason. */
+export async function pause(milliseconds: number, signal: AbortSignal | undefined): Promise<void> {
+  await setTimeout(milliseconds, undefined, { signal }).catch((error: unknown) => {
+    signal?.throwIfAborted();
+    throw error;
+  });
+}
+
+/** RFC 9110, section 10.2.3: seconds, or a date. */
 function retryAfter(response: Response): number | undefined {
   const value = response.headers.get("retry-after");
   if (value === null) return undefined;
-  const seconds = /^\d+$/.test(value) ? Number(value) : (Date.parse(value) - Date.now()) / 1000;
-  return Number.isNaN(seconds) ? undefined : Math.min(Math.max(0, seconds * 1000), MOST_WAIT * 2);
+  const milliseconds = /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
+  return Number.isNaN(milliseconds) ? undefined : Math.max(0, milliseconds);
 }
 
 async function follow(url: string, request: HttpRequest): Promise<Response> {
   let current = url;
-  let headers: Record<string, string> = { ...request.headers };
+  let { headers = {} } = request;
   for (let hops = 0; hops <= MOST_REDIRECTS; hops += 1) {
     const response = await sendOnce(current, { ...request, headers });
-    const location = response.headers.get("location");
-    const isRedirect = [301, 302, 303, 307, 308].includes(response.status) && location !== null;
-    if (!isRedirect || request.once === true) return response;
-    await response.body?.cancel();
-    const next = new URL(location, current);
-    if (next.host !== new URL(current).host)
-      headers = Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"));
-    current = next.href;
+    const next = redirectOf(response, current);
+    if (next === undefined) return response;
+    if (isElsewhere(current, next)) {
+      if (request.body !== undefined) return response;
+      headers = withoutAuthorization(headers);
+    }
+    await readText(response);
+    current = next;
   }
-  throw new RegistryError("PROTOCOL", `Cannot fetch "${redact(url)}": more than ${MOST_REDIRECTS} redirects`);
+  throw new RegistryError("PROTOCOL", `Cannot fetch "${redactUrl(url)}": more than ${MOST_REDIRECTS} redirects`, {
+    url,
+  });
 }
 
-async function sendOnce(url: string, { method, headers, body, signal }: HttpRequest): Promise<Response> {
-  const head = new AbortController();
-  const timer =
-    body === undefined
-      ? globalThis.setTimeout(() => head.abort(new Error(`no answer within ${HEAD_TIMEOUT / 1000} s`)), HEAD_TIMEOUT)
-      : undefined;
-  const signals = [head.signal, ...(signal === undefined ? [] : [signal])];
+function redirectOf(response: Response, url: string): string | undefined {
+  const location = response.headers.get("location");
+  if (location === null || ![301, 302, 303, 307, 308].includes(response.status)) return undefined;
+  return URL.canParse(location, url) ? new URL(location, url).href : undefined;
+}
+
+/** True where what was meant for `from` must not be told to `to`. */
+export function isElsewhere(from: string, to: string): boolean {
+  const [source, target] = [new URL(from), new URL(to)];
+  return source.host !== target.host || (source.protocol === "https:" && target.protocol !== "https:");
+}
+
+function withoutAuthorization(headers: Readonly<Record<string, string>>): Readonly<Record<string, string>> {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => name.toLowerCase() !== "authorization"));
+}
+
+async function sendOnce(url: string, request: HttpRequest): Promise<Response> {
+  const { method = "GET", headers, body, signal, timeout = HEAD_TIMEOUT } = request;
+  const late = new AbortController();
+  const timer = timeout === 0 ? undefined : globalThis.setTimeout(() => late.abort(timeoutError(timeout)), timeout);
   try {
     return await fetch(url, {
-      method: method ?? "GET",
+      method,
       headers: { "user-agent": "varve", ...headers },
       redirect: "manual",
-      signal: AbortSignal.any(signals),
-      ...(body === undefined ? {} : { body, duplex: "half" }),
+      signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
+      ...(body === undefined ? {} : { body, duplex: "half" as const }),
     });
   } finally {
     clearTimeout(timer);
   }
 }
 
-function codeOf(error: unknown): string | undefined {
-  for (let each = error; each instanceof Error; each = each.cause) {
-    const code = (each as NodeJS.ErrnoException).code;
-    if (code !== undefined) return code;
-    if (each instanceof AggregateError && each.errors.length > 0) return codeOf(each.errors[0]);
+function timeoutError(milliseconds: number): Error {
+  return Object.assign(new Error(`no answer within ${milliseconds / 1000} s`), { code: "ETIMEDOUT" });
+}
+
+/** What is read of an answer that is not content. */
+const MOST_TEXT = 1024 * 1024;
+
+/** The body of an answer, up to `limit` bytes; what does not arrive whole is left out. */
+export async function readBytes(response: Response, limit: number): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= limit) break;
   }
-  return undefined;
+  return Buffer.concat(chunks).subarray(0, limit);
 }
 
-function unreachable(url: string, cause: unknown): RegistryError {
-  const reason = codeOf(cause) ?? (cause instanceof Error ? cause.message : String(cause));
-  return new RegistryError("UNREACHABLE", `Cannot reach "${redact(url)}": ${reason}`, {
-    cause,
-    hint: "Check the registry's name, that it runs, and the network",
-  });
-}
-
-/** A URL without what could be a secret. */
-export function redact(url: string): string {
-  if (!URL.canParse(url)) return url;
-  const { origin, pathname } = new URL(url);
-  return `${origin}${pathname}`;
+/** The body of an answer as text, to 1 MiB; empty where it breaks off. Frees the connection for the next request. */
+export async function readText(response: Response): Promise<string> {
+  const bytes = await readBytes(response, MOST_TEXT).catch(() => Buffer.alloc(0));
+  return bytes.toString("utf8");
 }

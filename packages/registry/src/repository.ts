@@ -1,47 +1,51 @@
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import {
-  createDigester,
   type Descriptor,
-  formatReference,
+  type Digest,
+  digestOf,
+  DOCKER_MEDIA_TYPES,
   isDigest,
   isIndexMediaType,
   isManifestMediaType,
-  DOCKER_MEDIA_TYPES,
   MEDIA_TYPES,
   type Mounter,
+  OciError,
+  readContent,
   type Reference,
+  streamContent,
   type Target,
   type TransferOptions,
   verifyContent,
 } from "@varve/oci";
-import { type Authorizer, createAuthorizer, unauthorized } from "./authorizer.ts";
-import { findCredentials } from "./credentials.ts";
-import { RegistryError } from "./errors.ts";
-import { type HttpRequest, redact, sendRequest } from "./http.ts";
+import { fetchBlob } from "./fetch-blob.ts";
+import { readBytes, readText } from "./http.ts";
+import { listTags } from "./list-tags.ts";
+import { mountBlob, openUpload, sendUpload, type UploadRequest } from "./push-blob.ts";
+import { repositoryScope } from "./scopes.ts";
+import { isLoopback, readSettings, type RegistrySettings } from "./settings.ts";
+import { createTransport, type Transport } from "./transport.ts";
 
-/** A repository of a registry. */
+/** A repository of a registry: images are pulled from it, pushed to it, and taken over from others beside it. */
 export interface Repository extends Target, Mounter {
+  /** As in references: `docker.io`, `localhost:5000`. */
   readonly registry: string;
   readonly name: string;
+  /** The descriptor that a tag or a digest names; undefined where there is none. */
+  resolve(tagOrDigest: string, options?: TransferOptions): Promise<Descriptor | undefined>;
   /** Its tags, in the registry's order. */
-  tags(): Promise<readonly string[]>;
+  tags(options?: TransferOptions): Promise<readonly string[]>;
 }
 
-export interface RepositoryOptions {
-  /** Registries that are spoken to by http; loopback addresses always are. */
-  readonly insecure?: readonly string[];
-}
-
-const ACCEPTED = [MEDIA_TYPES.index, MEDIA_TYPES.manifest, DOCKER_MEDIA_TYPES.index, DOCKER_MEDIA_TYPES.manifest].join(
-  ", ",
-);
+const ACCEPTED = [MEDIA_TYPES.index, MEDIA_TYPES.manifest, DOCKER_MEDIA_TYPES.index, DOCKER_MEDIA_TYPES.manifest];
+const ACCEPT = ACCEPTED.join(", ");
+/** What registries accept as a manifest. */
 const MAX_MANIFEST = 4 * 1024 * 1024;
-/** How often a body that breaks off is taken up again. */
-const RESUMES = 4;
+/** A registry looks at all that a manifest names before it answers: milliseconds. */
+const MANIFEST_TIMEOUT = 120_000;
 
 /** Opens the repository that `reference` names; nothing is sent before it is used. Distribution spec 1.1. */
-export function openRepository(reference: Reference, options: RepositoryOptions = {}): Repository {
-  return new HttpRepository(reference, options);
+export function openRepository(reference: Reference, settings: RegistrySettings = {}): Repository {
+  return new HttpRepository(reference, { ...readSettings(process.env), ...settings });
 }
 
 /** Docker Hub's API is not where its name says. */
@@ -49,296 +53,219 @@ function hostOf(registry: string): string {
   return registry === "docker.io" ? "registry-1.docker.io" : registry;
 }
 
-function isLoopback(registry: string): boolean {
-  return /^(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?$/.test(registry);
-}
-
 class HttpRepository implements Repository {
   readonly registry: string;
   readonly name: string;
-  readonly #base: string;
-  readonly #authorizer: Authorizer;
+  readonly #transport: Transport;
+  /** Asked before the registry itself, as long as they answer. */
+  readonly #mirrors: Transport[];
+  /** Uploads that are open because a mount could not be. */
+  readonly #uploads = new Map<Digest, string>();
+  /** Manifests that were pushed, which tags are most likely given to. */
+  readonly #manifests = new Map<Digest, Uint8Array>();
 
-  constructor(reference: Reference, { insecure = [] }: RepositoryOptions) {
-    this.registry = reference.registry;
-    this.name = reference.repository;
-    const scheme = isLoopback(this.registry) || insecure.includes(this.registry) ? "http" : "https";
-    this.#base = `${scheme}://${hostOf(this.registry)}/v2/${this.name}`;
-    this.#authorizer = createAuthorizer(this.registry, this.name, (url, { method, headers, body }) =>
-      sendRequest(url, {
-        ...(method === undefined ? {} : { method }),
-        headers: headers as Record<string, string>,
-        ...(body == null ? {} : { body }),
-      }),
-    );
+  constructor({ registry, repository }: Reference, { insecure, mirrors }: Required<RegistrySettings>) {
+    this.registry = registry;
+    this.name = repository;
+    const scheme = isLoopback(registry) || insecure.includes(registry) ? "http" : "https";
+    const base = `${scheme}://${hostOf(registry)}/v2/${repository}`;
+    this.#transport = createTransport({ registry, repository, base });
+    this.#mirrors = (mirrors[registry] ?? []).map((url) => openMirror(url, repository));
   }
 
-  async resolve(tag: string, options: TransferOptions = {}): Promise<Descriptor | undefined> {
-    const path = `/manifests/${tag}`;
-    const head = await this.#send(
-      path,
-      { method: "HEAD", headers: { accept: ACCEPTED }, signal: options.signal },
-      "pull",
-    );
-    if (head.status === 404) return undefined;
-    const digest = head.headers.get("docker-content-digest");
-    const size = Number(head.headers.get("content-length") ?? Number.NaN);
-    const mediaType = mediaTypeOf(head);
-    if (head.ok && digest !== null && isDigest(digest) && size > 0 && mediaType !== undefined)
-      return { mediaType, digest, size };
-    return this.#resolveByGet(path, options);
+  async resolve(tagOrDigest: string, { signal }: TransferOptions = {}): Promise<Descriptor | undefined> {
+    for (const mirror of this.#mirrors) {
+      const found = await resolveAt(mirror, tagOrDigest, this.#pulling(signal)).catch(() => undefined);
+      signal?.throwIfAborted();
+      if (found !== undefined) return found;
+    }
+    return resolveAt(this.#transport, tagOrDigest, this.#pulling(signal));
   }
 
-  async #resolveByGet(path: string, options: TransferOptions): Promise<Descriptor | undefined> {
-    const response = await this.#send(path, { headers: { accept: ACCEPTED }, signal: options.signal }, "pull");
-    if (response.status === 404) return undefined;
-    await this.#check(response, `read manifest "${path}"`);
-    const bytes = Buffer.from(await response.arrayBuffer());
-    const digester = createDigester();
-    digester.update(bytes);
-    return { mediaType: mediaTypeOf(response) ?? MEDIA_TYPES.manifest, digest: digester.digest(), size: bytes.length };
-  }
-
-  async exists(descriptor: Descriptor, options: TransferOptions = {}): Promise<boolean> {
-    const response = await this.#send(
-      this.#pathOf(descriptor),
-      { method: "HEAD", headers: acceptOf(descriptor), signal: options.signal },
-      "pull",
-    );
+  async exists(descriptor: Descriptor, { signal }: TransferOptions = {}): Promise<boolean> {
+    const headers = { accept: acceptOf(descriptor) };
+    const response = await this.#transport.send(pathOf(descriptor), {
+      method: "HEAD",
+      headers,
+      ...this.#pulling(signal),
+    });
+    if (response.ok) return true;
     if (response.status === 404) return false;
-    await this.#check(response, `look for "${descriptor.digest}"`);
-    return true;
+    const subject = isManifest(descriptor) ? "manifest" : "blob";
+    throw await this.#transport.errorOf(response, { action: `look for "${descriptor.digest}"`, subject });
   }
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
-    const content = verifyContent(descriptor, this.#fetchResuming(descriptor, options));
-    return Readable.from(content, {
-      objectMode: false,
-      highWaterMark: 1024 * 1024,
-      ...(options.signal && { signal: options.signal }),
-    });
+    const request = { descriptor, path: pathOf(descriptor), accept: acceptOf(descriptor) };
+    const sources = [...this.#mirrors, this.#transport];
+    return streamContent(
+      descriptor,
+      (signal) => fetchBlob(sources, { ...request, ...this.#pulling(signal), signal }),
+      options,
+    );
   }
 
-  /** A body that breaks off is taken up where it did, by Range. */
-  async *#fetchResuming(descriptor: Descriptor, { signal }: TransferOptions): AsyncGenerator<Uint8Array> {
-    let received = 0;
-    for (let broken = 0; ; broken += 1) {
-      const range: Record<string, string> = received === 0 ? {} : { range: `bytes=${received}-` };
-      const response = await this.#send(
-        this.#pathOf(descriptor),
-        { headers: { ...acceptOf(descriptor), ...range }, signal },
-        "pull",
-      );
-      await this.#check(response, `fetch "${descriptor.digest}"`);
-      let skip = response.status === 206 ? 0 : received;
-      try {
-        for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-          const fresh = chunk.subarray(Math.min(skip, chunk.length));
-          skip -= chunk.length - fresh.length;
-          received += fresh.length;
-          if (fresh.length > 0) yield fresh;
-        }
-        return;
-      } catch (cause) {
-        signal?.throwIfAborted();
-        if (broken < RESUMES && received < descriptor.size) continue;
-        throw new RegistryError(
-          "UNREACHABLE",
-          `Cannot fetch "${descriptor.digest}" from "${this.registry}": the transfer broke off after ${received} of ${descriptor.size} bytes`,
-          { cause },
-        );
-      }
-    }
-  }
-
-  async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: TransferOptions = {}): Promise<void> {
-    if (isManifestMediaType(expected.mediaType) || isIndexMediaType(expected.mediaType)) {
-      await this.#putManifest(expected, await collect(expected, content), { place: expected.digest, ...options });
-      return;
-    }
-    await this.#pushBlob(expected, content, options);
-  }
-
-  async #pushBlob(
+  async push(
     expected: Descriptor,
     content: AsyncIterable<Uint8Array>,
-    { signal }: TransferOptions,
+    { signal }: TransferOptions = {},
   ): Promise<void> {
-    const started = await this.#send(
-      "/blobs/uploads/",
-      { method: "POST", headers: { "content-length": "0" }, signal },
-      "push",
-    );
-    await this.#check(started, "start an upload");
-    await started.body?.cancel();
-    if (started.status === 201) return;
-    const location = started.headers.get("location");
-    if (location === null)
-      throw new RegistryError(
-        "PROTOCOL",
-        `Cannot push to "${this.registry}": its answer to an upload names no location`,
-      );
-    const url = new URL(location, `${this.#base}/`);
-    url.searchParams.set("digest", expected.digest);
-    const sameHost = url.host === new URL(this.#base).host;
-    const authorization = sameHost ? this.#authorizer.header(this.#scopes("push")) : undefined;
-    const response = await sendRequest(url.href, {
-      method: "PUT",
-      headers: {
-        "content-type": "application/octet-stream",
-        "content-length": String(expected.size),
-        ...(authorization === undefined ? {} : { authorization }),
-      },
-      body: Readable.from(verifyContent(expected, content), { objectMode: false }),
-      once: true,
+    if (isManifest(expected)) {
+      const bytes = await collect(expected, content, signal);
+      await this.#putManifest(expected, bytes, { place: expected.digest, signal });
+      this.#manifests.set(expected.digest, bytes);
+      return;
+    }
+    const request = this.#pushing(signal);
+    const location = this.#uploads.get(expected.digest) ?? (await openUpload(this.#transport, request));
+    this.#uploads.delete(expected.digest);
+    await sendUpload(this.#transport, location, { expected, content, ...request });
+  }
+
+  async mount({ digest }: Descriptor, fromRepository: string, { signal }: TransferOptions = {}): Promise<boolean> {
+    const { scopes } = this.#pushing(signal);
+    const answer = await mountBlob(this.#transport, {
+      digest,
+      from: fromRepository,
+      scopes: [...scopes, repositoryScope(fromRepository, "pull")],
       signal,
     });
-    await this.#check(response, `push "${expected.digest}"`);
-    await response.body?.cancel();
+    if (answer?.type === "upload") this.#uploads.set(digest, answer.location);
+    return answer?.type === "mounted";
   }
 
-  async mount(descriptor: Descriptor, fromRepository: string): Promise<boolean> {
-    const query = new URLSearchParams({ mount: descriptor.digest, from: fromRepository });
-    const response = await this.#send(
-      `/blobs/uploads/?${query.toString()}`,
-      { method: "POST", headers: { "content-length": "0" } },
-      "push",
-      [`repository:${fromRepository}:pull`],
-    );
-    await response.body?.cancel();
-    return response.status === 201;
-  }
-
-  async tag(descriptor: Descriptor, tag: string, options: TransferOptions = {}): Promise<void> {
-    const bytes = await collect(descriptor, this.fetch(descriptor, options) as AsyncIterable<Uint8Array>);
-    await this.#putManifest(descriptor, bytes, { place: tag, ...options });
+  async tag(descriptor: Descriptor, tag: string, { signal }: TransferOptions = {}): Promise<void> {
+    const options = signal === undefined ? {} : { signal };
+    const bytes = this.#manifests.get(descriptor.digest) ?? (await readContent(this, descriptor, options));
+    await this.#putManifest(descriptor, bytes, { place: tag, signal });
   }
 
   async #putManifest(
-    descriptor: Descriptor,
+    { mediaType }: Descriptor,
     bytes: Uint8Array,
-    { place, signal }: TransferOptions & { readonly place: string },
+    { place, signal }: { readonly place: string; readonly signal: AbortSignal | undefined },
   ): Promise<void> {
-    const headers = { "content-type": descriptor.mediaType };
-    const response = await this.#send(
-      `/manifests/${place}`,
-      { method: "PUT", headers, body: Buffer.from(bytes), signal },
-      "push",
-    );
-    await this.#check(response, `push manifest "${place}"`);
-    await response.body?.cancel();
-  }
-
-  async tags(): Promise<readonly string[]> {
-    const all: string[] = [];
-    for (let path: string | undefined = "/tags/list"; path !== undefined;) {
-      const response: Response = await this.#send(path, {}, "pull");
-      await this.#check(response, "list tags");
-      const { tags } = (await response.json()) as { readonly tags: readonly string[] | null };
-      all.push(...(tags ?? []));
-      const next = /<([^>]+)>\s*;\s*rel="?next"?/.exec(response.headers.get("link") ?? "")?.[1];
-      path = next === undefined ? undefined : `/tags/list${new URL(next, this.#base).search}`;
-    }
-    return all;
-  }
-
-  #pathOf(descriptor: Descriptor): string {
-    const isManifest = isManifestMediaType(descriptor.mediaType) || isIndexMediaType(descriptor.mediaType);
-    return `/${isManifest ? "manifests" : "blobs"}/${descriptor.digest}`;
-  }
-
-  #scopes(power: "pull" | "push"): readonly string[] {
-    return [`repository:${this.name}:${power === "push" ? "pull,push" : "pull"}`];
-  }
-
-  async #send(
-    path: string,
-    request: HttpRequest,
-    power: "pull" | "push",
-    extraScopes: readonly string[] = [],
-  ): Promise<Response> {
-    const scopes = [...this.#scopes(power), ...extraScopes];
-    for (let attempt = 1; ; attempt += 1) {
-      const authorization = this.#authorizer.header(scopes);
-      const headers = { ...request.headers, ...(authorization === undefined ? {} : { authorization }) };
-      const response = await sendRequest(`${this.#base}${path}`, { ...request, headers });
-      if (response.status !== 401) return response;
-      await response.body?.cancel();
-      const isNewer = this.#authorizer.header(scopes) !== authorization;
-      if (attempt < 3 && (isNewer || (await this.#authorizer.learn(response, { scopes, refused: authorization }))))
-        continue;
-      throw unauthorized(this.registry, {
-        status: 401,
-        source: (await findCredentials(this.registry, this.name))?.source,
-      });
-    }
-  }
-
-  async #check(response: Response, what: string): Promise<void> {
-    if (response.ok) return;
-    const detail = await readErrors(response);
-    const message = `Cannot ${what} in "${formatReference({ registry: this.registry, repository: this.name })}": the registry answered ${response.status}${detail.text === "" ? "" : `: ${detail.text}`}`;
-    throw new RegistryError(codeOf(response.status, { code: detail.code, what }), message, {
-      status: response.status,
-      ...hintFor(response.status, redact(response.url)),
+    const response = await this.#transport.send(`/manifests/${place}`, {
+      method: "PUT",
+      headers: { "content-type": mediaType },
+      body: Buffer.from(bytes),
+      timeout: MANIFEST_TIMEOUT,
+      ...this.#pushing(signal),
     });
+    if (!response.ok)
+      throw await this.#transport.errorOf(response, {
+        action: `push manifest "${place}" to "${this.registry}/${this.name}"`,
+        subject: "manifest",
+      });
+    await readText(response);
+  }
+
+  tags({ signal }: TransferOptions = {}): Promise<readonly string[]> {
+    return listTags(this.#transport, this.#pulling(signal));
+  }
+
+  #pulling(signal: AbortSignal | undefined): UploadRequest {
+    return { scopes: [repositoryScope(this.name, "pull")], signal };
+  }
+
+  #pushing(signal: AbortSignal | undefined): UploadRequest {
+    return { scopes: [repositoryScope(this.name, "push")], signal };
   }
 }
 
-function acceptOf(descriptor: Descriptor): Record<string, string> {
-  return isManifestMediaType(descriptor.mediaType) || isIndexMediaType(descriptor.mediaType)
-    ? { accept: ACCEPTED }
-    : { accept: "*/*" };
+/** A mirror may fail: one try of each request is enough. */
+function openMirror(url: string, repository: string): Transport {
+  const { origin, host, pathname } = new URL(url);
+  const path = `${pathname.replaceAll(/^\/+|\/+$/g, "")}/${repository}`.replace(/^\//, "");
+  return createTransport({ registry: host, repository: path, base: `${origin}/v2/${path}`, tries: 1 });
 }
 
-function mediaTypeOf(response: Response): string | undefined {
-  return response.headers.get("content-type")?.split(";")[0]?.trim();
+/** A HEAD says it all in most registries, and does not count as a pull in any. */
+async function resolveAt(
+  transport: Transport,
+  tagOrDigest: string,
+  request: UploadRequest,
+): Promise<Descriptor | undefined> {
+  const path = `/manifests/${tagOrDigest}`;
+  const headers = { accept: ACCEPT };
+  const head = await transport.send(path, { method: "HEAD", headers, ...request });
+  if (head.status === 404) return undefined;
+  const described = head.ok ? describeHead(head) : undefined;
+  if (described !== undefined) return checkDigest(described, tagOrDigest);
+  const response = await transport.send(path, { headers, ...request });
+  if (response.status === 404) return undefined;
+  if (!response.ok)
+    throw await transport.errorOf(response, {
+      action: `read manifest "${tagOrDigest}" of "${transport.base}"`,
+      subject: "manifest",
+    });
+  return checkDigest(await describeBody(response), tagOrDigest);
 }
 
-async function collect(expected: Descriptor, content: AsyncIterable<Uint8Array>): Promise<Uint8Array> {
+function describeHead({ headers }: Response): Descriptor | undefined {
+  const digest = headers.get("docker-content-digest") ?? "";
+  const size = Number(headers.get("content-length") ?? Number.NaN);
+  const mediaType = mediaTypeOf(headers);
+  return isDigest(digest) && size > 0 && mediaType !== undefined ? { mediaType, digest, size } : undefined;
+}
+
+async function describeBody(response: Response): Promise<Descriptor> {
+  const bytes = await readBytes(response, MAX_MANIFEST + 1);
+  if (bytes.length > MAX_MANIFEST)
+    throw new OciError("SIZE_INVALID", `Cannot read manifest at "${response.url}": it has more than 4 MiB`);
+  const mediaType = mediaTypeOf(response.headers) ?? statedMediaType(bytes) ?? MEDIA_TYPES.manifest;
+  return { mediaType, digest: digestOf(bytes), size: bytes.length };
+}
+
+/** The media type of the header, where it is one that says something. */
+function mediaTypeOf(headers: Headers): string | undefined {
+  const mediaType = headers.get("content-type")?.split(";")[0]?.trim();
+  return mediaType?.startsWith("application/vnd.") === true ? mediaType : undefined;
+}
+
+function statedMediaType(bytes: Buffer): string | undefined {
+  try {
+    const { mediaType } = JSON.parse(bytes.toString("utf8")) as { readonly mediaType?: unknown };
+    return typeof mediaType === "string" ? mediaType : undefined;
+  } catch {
+    return undefined;
+  }
+}
+
+function checkDigest(descriptor: Descriptor, tagOrDigest: string): Descriptor {
+  if (!isDigest(tagOrDigest) || tagOrDigest === descriptor.digest) return descriptor;
+  throw new OciError(
+    "DIGEST_MISMATCH",
+    `Cannot use manifest "${tagOrDigest}": the registry has ${descriptor.digest} in its place`,
+  );
+}
+
+function isManifest({ mediaType }: Descriptor): boolean {
+  return isManifestMediaType(mediaType) || isIndexMediaType(mediaType);
+}
+
+function pathOf(descriptor: Descriptor): string {
+  return `/${isManifest(descriptor) ? "manifests" : "blobs"}/${descriptor.digest}`;
+}
+
+function acceptOf(descriptor: Descriptor): string {
+  return isManifest(descriptor) ? ACCEPT : "*/*";
+}
+
+async function collect(
+  expected: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+  signal: AbortSignal | undefined,
+): Promise<Uint8Array> {
   if (expected.size > MAX_MANIFEST)
-    throw new RegistryError(
-      "MANIFEST_REJECTED",
+    throw new OciError(
+      "SIZE_INVALID",
       `Cannot push manifest "${expected.digest}": it has ${expected.size} bytes; registries take 4 MiB`,
     );
   const chunks: Uint8Array[] = [];
-  for await (const chunk of verifyContent(expected, content)) chunks.push(chunk);
-  return Buffer.concat(chunks);
-}
-
-/** The error body of the distribution specification; empty for any other. */
-async function readErrors(response: Response): Promise<{ readonly code: string; readonly text: string }> {
-  const body = (await response.text().catch(() => "")).slice(0, 64 * 1024);
-  try {
-    const { errors } = JSON.parse(body) as {
-      readonly errors?: readonly { readonly code?: string; readonly message?: string }[];
-    };
-    const [first] = errors ?? [];
-    return {
-      code: first?.code ?? "",
-      text: (errors ?? []).map(({ code, message }) => `${code ?? ""} ${message ?? ""}`.trim()).join("; "),
-    };
-  } catch {
-    return { code: "", text: "" };
+  for await (const chunk of verifyContent(expected, content)) {
+    signal?.throwIfAborted();
+    chunks.push(Uint8Array.from(chunk));
   }
-}
-
-function codeOf(
-  status: number,
-  { code, what }: { readonly code: string; readonly what: string },
-): RegistryError["code"] {
-  if (status === 401) return "UNAUTHORIZED";
-  if (status === 403 || code === "DENIED") return "DENIED";
-  if (status === 429) return "TOO_MANY_REQUESTS";
-  if (code === "NAME_INVALID") return "NAME_INVALID";
-  if (status === 404) return code === "NAME_UNKNOWN" ? "NAME_UNKNOWN" : "MANIFEST_UNKNOWN";
-  if (status === 405) return "UNSUPPORTED";
-  if (status >= 500) return "UNREACHABLE";
-  return what.startsWith("push manifest") ? "MANIFEST_REJECTED" : "BLOB_REJECTED";
-}
-
-function hintFor(status: number, url: string): { readonly hint?: string } {
-  if (status === 403) return { hint: "The account may not do this: check its rights on the repository" };
-  if (status === 404) return { hint: `Check the name; asked was ${url}` };
-  return status === 429 ? { hint: "Wait, or log in: anonymous pulls are limited" } : {};
+  return Buffer.concat(chunks);
 }
