@@ -49,7 +49,7 @@ function syntax(reason: string, { file, line }: { readonly file: string; readonl
   });
 }
 
-/** `skip=A,B;error=true`, as the directive and BUILDKIT_DOCKERFILE_CHECK have it. */
+/** `skip=A,B;error=true;experimental=C`, as the directive and BUILDKIT_DOCKERFILE_CHECK have it. */
 export function parseCheck(value: string): NonNullable<Directives["check"]> {
   const options = new Map(
     value.split(";").map((part) => {
@@ -60,10 +60,18 @@ export function parseCheck(value: string): NonNullable<Directives["check"]> {
       ] as const;
     }),
   );
-  const names = (options.get("skip") ?? "")
+  const experimental = options.get("experimental");
+  return {
+    skip: parseNames(options.get("skip") ?? ""),
+    error: options.get("error")?.toLowerCase() === "true",
+    ...(experimental === undefined ? {} : { experimental: parseNames(experimental) }),
+  };
+}
+
+function parseNames(list: string): readonly string[] | "all" {
+  const names = list
     .split(",")
     .map(trim)
     .filter((name) => name !== "");
-  const all = names.some((name) => name.toLowerCase() === "all");
-  return { skip: all ? "all" : names, error: options.get("error")?.toLowerCase() === "true" };
+  return names.some((name) => name.toLowerCase() === "all") ? "all" : names;
 }

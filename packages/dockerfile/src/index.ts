@@ -1,3 +1,11 @@
+export {
+  applyCheckDirective,
+  assertChecks,
+  checkDockerfile,
+  type CheckOptions,
+  type CheckResult,
+} from "./check-dockerfile.ts";
+export { CHECK_RULES, type CheckRule } from "./check-rules.ts";
 export { parseCheck } from "./directives.ts";
 export {
   createIgnoreMatcher,

@@ -5,6 +5,8 @@ export interface InstructionBase {
   readonly location: Location;
   /** The instruction as one line, the way `docker history` shows it: continuation joined, keyword in upper case. */
   readonly text: string;
+  /** The instruction's name as it was written. */
+  readonly keyword?: string;
 }
 
 /** A here-document. `content` is final where `expand` is false; else its variables are expanded with the instruction. */
@@ -190,7 +192,12 @@ export interface Warning {
 export interface Directives {
   readonly syntax?: string;
   readonly escape: "\\" | "`";
-  readonly check?: { readonly skip: readonly string[] | "all"; readonly error: boolean };
+  readonly check?: {
+    readonly skip: readonly string[] | "all";
+    readonly error: boolean;
+    /** Experimental rules that are to be checked as well. */
+    readonly experimental?: readonly string[] | "all";
+  };
 }
 
 export interface Dockerfile {

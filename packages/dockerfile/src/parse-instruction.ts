@@ -109,13 +109,14 @@ export function takesHeredocs({ kind, rest }: InstructionLine): boolean {
 export function parseInstruction(text: string, context: ParseContext): Instruction {
   const line = splitInstruction(text, context.location);
   const flags = parseFlags(line.flags, FLAGS[line.kind] ?? {}, context.location);
-  const base = { location: context.location, text: `${line.kind}${text.trim().slice(line.keyword.length)}` };
+  const { kind, keyword } = line;
+  const base = { location: context.location, text: `${kind}${text.trim().slice(keyword.length)}`, keyword };
   return PARSERS[line.kind]({ ...line, parsed: flags, base, context });
 }
 
 interface Parts extends InstructionLine {
   readonly parsed: Flags;
-  readonly base: { readonly location: Location; readonly text: string };
+  readonly base: { readonly location: Location; readonly text: string; readonly keyword: string };
   readonly context: ParseContext;
 }
 
