@@ -1,5 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
+import { checkDockerfile } from "../src/check-dockerfile.ts";
 import { DockerfileError } from "../src/errors.ts";
 import { expandInstruction } from "../src/expand-instruction.ts";
 import { parseDockerfile, parseTrigger } from "../src/parse-dockerfile.ts";
@@ -9,14 +10,16 @@ const MEBIBYTE = 1_048_576;
 const SIZE = 10 * MEBIBYTE;
 const LIMIT = 2000;
 
-function fill(piece: string): string {
-  return piece.repeat(Math.floor(SIZE / piece.length));
+function fill(piece: string, size = SIZE): string {
+  return piece.repeat(Math.floor(size / piece.length));
 }
 
-/** Parses and expands all there is; what can't be understood may only be a DockerfileError. */
+/** Parses, checks and expands all there is; what can't be understood may only be a DockerfileError. */
 function parseAndExpand(source: string | Uint8Array): void {
   try {
-    const { dockerfile } = parseDockerfile(source, { file: "Dockerfile" });
+    const parsed = parseDockerfile(source, { file: "Dockerfile" });
+    const { dockerfile } = parsed;
+    checkDockerfile(parsed);
     for (const instruction of [...dockerfile.globalArgs, ...dockerfile.stages.flatMap((stage) => stage.instructions)]) {
       if (instruction.kind === "ONBUILD") parseTrigger(instruction.trigger, instruction.location);
       expandInstruction(instruction, { lookup: (name) => (name.length > 1 ? undefined : "v a"), escape: "\\" });
@@ -72,8 +75,18 @@ describe("parseDockerfile()", () => {
   test.each(Object.entries(LARGE))("answers soon for 10 MiB of %s", (_, create) => {
     const source = create();
     expect(measureParsing(source)).toBeLessThan(LIMIT);
-    parseAndExpand(source);
   });
+
+  test.each(["$", "$a", "${a:-", "${a/*b*", `"`, `"'`, "\\", "<<A "])(
+    "expands and checks 1 MiB of %s soon",
+    (piece) => {
+      const before = process.threadCpuUsage();
+      const text = fill(`${fill(piece, 1000)}\\\n`, MEBIBYTE);
+      for (const name of ["ENV a=", "COPY ", "WORKDIR ", "LABEL a "]) parseAndExpand(`FROM a\n${name}${text} b\n`);
+      const { user, system } = process.threadCpuUsage(before);
+      expect((user + system) / 1000).toBeLessThan(LIMIT);
+    },
+  );
 
   test("throws nothing but a DockerfileError for any bytes", () => {
     fc.assert(
