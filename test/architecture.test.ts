@@ -44,7 +44,7 @@ const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--excl
 
 function sourcesOf(folder: string): readonly string[] {
   const isSource = (file: string): boolean => file.startsWith(`${folder}/src/`) && file.endsWith(".ts");
-  return tracked.filter((file) => isSource(file) && !file.endsWith("/testing.ts"));
+  return tracked.filter((file) => isSource(file) && !file.includes("/src/testing"));
 }
 
 function importsOf(file: string): readonly string[] {

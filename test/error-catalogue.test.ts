@@ -12,7 +12,9 @@ function codesInSource(): readonly string[] {
     const text = readFileSync(join(root, file), "utf8");
     return [...text.matchAll(/export type (\w+ErrorCode) =([^;]+);/g)].flatMap(([, name = "", union = ""]) => {
       const owner = CLASSES[name] ?? name.replace(/Code$/, "");
-      return [...union.matchAll(/"([A-Z_]+)"/g)].map((match) => `${owner} ${match[1]}`);
+      const list = /\(typeof (\w+)\)\[number\]/.exec(union)?.[1];
+      const listed = list === undefined ? "" : (new RegExp(`const ${list} = \\[([^\\]]*)\\]`).exec(text)?.[1] ?? "");
+      return [...`${union}${listed}`.matchAll(/"([A-Z_]+)"/g)].map((match) => `${owner} ${match[1]}`);
     });
   });
 }

@@ -49,7 +49,7 @@ describe("varve build, when things go wrong", () => {
     expect(outcome.code).toBe(1);
     expect(outcome.stderr).toMatch(expected);
     expect(outcome.stdout).toBe("");
-    expect(existsSync(join(work.store, "index.json"))).toBe(false);
+    expect(namesIn(work.store)).toBe(0);
   });
 
   test("tells a failing RUN: step, line, exit code and the last output, and leaves nothing behind", async () => {
@@ -117,7 +117,7 @@ describe("varve build, when things go wrong", () => {
       const outcome = await work.fail(["--store", disk, "-t", "big:1", context]);
       expect(outcome.code).toBe(1);
       expect(outcome.stderr).toMatch(/error DISK_FULL: Cannot write to store[^]*hint: Free space/);
-      expect(existsSync(join(disk, "index.json"))).toBe(false);
+      expect(namesIn(disk)).toBe(0);
       expect(readdirSync(join(disk, "tmp"))).toEqual([]);
     } finally {
       execFileSync("umount", ["-l", disk]);
@@ -131,3 +131,10 @@ describe("varve build, when things go wrong", () => {
     expect(outcome.stderr).toMatch(/error (RUNNER_UNAVAILABLE|RUNNER_FAILED)[^]*hint:/);
   });
 });
+
+/** How many images the store names. */
+function namesIn(store: string): number {
+  const file = join(store, "index.json");
+  if (!existsSync(file)) return 0;
+  return (JSON.parse(readFileSync(file, "utf8")) as { readonly manifests: readonly unknown[] }).manifests.length;
+}
