@@ -8,7 +8,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 
 /** Share of cases that must pass. */
-const FLOOR = 0.97;
+const FLOOR = 1;
 const root = join(import.meta.dirname, "..");
 const corpus = join(root, "..", "shared", "conformance");
 const results = process.env["VARVE_CONFORMANCE_RESULTS"];

@@ -64,6 +64,22 @@ describe("varve build, when things go wrong", () => {
     expect(mountsBelow(work.path)).toEqual([]);
   });
 
+  test("warns of what the checks find, fails where the Dockerfile asks for it, and only looks with --check", async () => {
+    using work = new Workspace();
+    const text = "FROM busybox\nMAINTAINER me\n";
+    const context = work.context({ Dockerfile: text });
+    expect((await work.build([context])).stderr).toContain("WARNING MaintainerDeprecated");
+    const checked = await work.run(["build", "--check", context]);
+    expect(checked.code).toBe(1);
+    expect(checked.stdout).toMatch(
+      /WARNING MaintainerDeprecated[^]*>>> 2 \| MAINTAINER me[^]*1 warning has been found/,
+    );
+    const strict = await work.fail([work.context({ Dockerfile: `# check=error=true\n${text}` })]);
+    expect(strict.stderr).toContain("error CHECK_FAILED");
+    const skipped = await work.run(["build", "--check", work.context({ Dockerfile: `# check=skip=all\n${text}` })]);
+    expect([skipped.code, skipped.stdout]).toEqual([0, "Check complete, no warnings found.\n"]);
+  });
+
   test.each([
     [["build"], "no build context was given"],
     [["build", "--taget", "x", "."], 'unknown flag "--taget"\nhint: Did you mean --target?'],

@@ -26,7 +26,7 @@ export const BUILD_FLAGS: readonly Flag[] = [
   {
     name: "call",
     value: "METHOD",
-    description: "check, outline, targets: tell about the Dockerfile instead of building",
+    description: "build (default) or check: look the Dockerfile over instead of building it",
   },
   { name: "check", description: "Shorthand for --call=check" },
   { name: "compression", value: "TYPE", description: "gzip (default), zstd or uncompressed, for layers that are made" },

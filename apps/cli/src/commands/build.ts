@@ -1,6 +1,7 @@
 import { writeFile } from "node:fs/promises";
 import { openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
+import { runChecks, showChecks } from "../checks.ts";
 import { build, type BuildOptions, type BuildResult, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
 import { buildGraph } from "@varve/graph";
 import {
@@ -39,6 +40,7 @@ export async function runBuild(argv: readonly string[], signal: AbortSignal): Pr
     );
     const sources = await openSources(flags);
     source = { text: sources.dockerfile, file: sources.file };
+    if (flags.is("check") || flags.value("call") === "check") return showChecks(source);
     await buildFrom(sources, { flags, outputs, progress, signal });
     return 0;
   } catch (error) {
@@ -67,7 +69,9 @@ function checkFlags(flags: Parsed): void {
   if (!["auto", "overlay", "copy"].includes(snapshotter))
     throw new UsageError(`Cannot use --snapshotter "${snapshotter}": wanted auto, overlay or copy`);
   const call = flags.value("call") ?? "build";
-  if (call !== "build") throw new UsageError(`Cannot use --call=${call}: only build is known`);
+  if (call !== "build" && call !== "check") {
+    throw new UsageError(`Cannot use --call=${call}: wanted build or check`);
+  }
 }
 
 interface BuildContext {
@@ -82,12 +86,13 @@ async function buildFrom(sources: Sources, context: BuildContext): Promise<void>
   const started = performance.now();
   const args = buildArgs(flags);
   const tags = flags.list("tag").map((name) => withDefaultTag(parseReference(name)));
-  const { dockerfile } = parseDockerfile(sources.dockerfile, { file: sources.file });
+  const parsed = parseDockerfile(sources.dockerfile, { file: sources.file });
   const onWarning = (message: string): void => progress.onEvent({ type: "warning", message });
+  for (const warning of runChecks(parsed, args.get("BUILDKIT_DOCKERFILE_CHECK"))) onWarning(warning);
   await using store = await openLocalStore(storePath(flags.value("store")), { onWarning });
   const graphs = await Promise.all(
     chosenPlatforms(flags).map((platform) =>
-      buildGraph(dockerfile, {
+      buildGraph(parsed.dockerfile, {
         target: flags.value("target"),
         platform,
         buildPlatform: hostPlatform(),
