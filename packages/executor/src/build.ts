@@ -1,6 +1,13 @@
 import { availableParallelism } from "node:os";
 import type { BuildGraph } from "@varve/graph";
-import type { ContentSource, Descriptor, ImageConfig, Manifest, Platform } from "@varve/oci";
+import {
+  type ContentSource,
+  createSemaphore,
+  type Descriptor,
+  type ImageConfig,
+  type Manifest,
+  type Platform,
+} from "@varve/oci";
 import { assembleImage, assembleIndex } from "./assemble-image.ts";
 import { createContextTree } from "./context/context-tree.ts";
 import { openFileDigests } from "./context/file-digests.ts";
@@ -10,7 +17,6 @@ import { createLayers } from "./layers.ts";
 import { createResolver } from "./resolve.ts";
 import type { RootfsLayer } from "./rootfs.ts";
 import { selectRunner } from "./run/select-runner.ts";
-import { createSemaphore } from "./semaphore.ts";
 import type { BuildOptions, OpenContext, Session } from "./session.ts";
 import { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
 

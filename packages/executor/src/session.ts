@@ -1,3 +1,4 @@
+import type { Semaphore } from "@varve/oci";
 import type { Cache, LocalStore, RecordLayer } from "@varve/cache";
 import type { CacheKey } from "@varve/cache";
 import type { ContextSource, ContextTree } from "./context/context-tree.ts";
@@ -5,7 +6,6 @@ import type { FileDigests } from "./context/file-digests.ts";
 import type { OnBuildEvent } from "./events.ts";
 import type { Layers } from "./layers.ts";
 import type { Runner } from "./runner.ts";
-import type { Semaphore } from "./semaphore.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
 /** Where a secret's bytes are. */

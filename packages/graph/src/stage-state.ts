@@ -44,8 +44,7 @@ export function initialScope(config: ContainerConfig): Scope {
 
 /** Adds a history line; `layer`: the instruction made one. */
 export function addHistory(state: StageState, text: string, { layer }: { readonly layer: boolean }): void {
-  const author = state.author === undefined ? {} : { author: state.author };
-  state.history.push({ created_by: text, ...author, comment: COMMENT, ...(layer ? {} : { empty_layer: true }) });
+  state.history.push({ created_by: text, comment: COMMENT, ...(layer ? {} : { empty_layer: true }) });
 }
 
 /** The arguments of a command: the shell form behind the stage's shell. */
