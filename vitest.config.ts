@@ -4,8 +4,12 @@ const conditions = ["@varve/source", "node", "import", "default"];
 const resolve = { conditions };
 const ssr = { resolve: { conditions, externalConditions: conditions } };
 
+/** Where CI reads the counts from. */
+const results = process.env["VARVE_TEST_RESULTS"];
+
 export default defineConfig({
   test: {
+    reporters: results === undefined ? ["default"] : ["default", ["json", { outputFile: results }]],
     projects: [
       {
         resolve,
