@@ -123,6 +123,20 @@ COPY --from=b /b /b
     expect(await made(other)).toEqual(["[4/4] RUN true"]);
   });
 
+  test("stacks a layer that several steps share", async () => {
+    using work = new Workspace();
+    const Dockerfile = `FROM busybox
+RUN echo a > /x
+RUN true
+RUN echo b > /x
+RUN true # again
+RUN true # and again
+RUN cat /x > /y
+`;
+    await work.build(["-o", work.file("files"), work.context({ Dockerfile })]);
+    expect(readFileSync(join(work.file("files"), "y"), "utf8")).toBe("b\n");
+  });
+
   test("lets eight builds use one store at once", async () => {
     using work = new Workspace();
     const Dockerfile = "FROM busybox\nARG N\nRUN echo $N > /n\nCOPY . /all/\nRUN echo same > /same\n";

@@ -61,7 +61,7 @@ export async function explain<T>(path: string, task: () => Promise<T>): Promise<
     if (code === "ENOSPC" || code === "EDQUOT") {
       throw new CacheError("DISK_FULL", `Cannot write to store "${path}": the disk is full`, {
         cause,
-        hint: "Free space with varve cache prune, or choose another store with --store",
+        hint: "Free space on the disk, or choose another store with --store",
       });
     }
     if (code === "EACCES" || code === "EPERM" || code === "EROFS") {

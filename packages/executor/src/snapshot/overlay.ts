@@ -28,9 +28,10 @@ export function createOverlaySnapshotter(form: OverlayForm): Snapshotter {
 async function prepare(base: SnapshotBase, directory: string, form: OverlayForm): Promise<Snapshot> {
   const rootfs = join(directory, "rootfs");
   try {
-    await makeDirectories(directory, base.layers);
+    const layers = distinctLayers(base.layers);
+    await makeDirectories(directory, layers);
     seedUpper(join(directory, "upper"), base);
-    mountOverlay(directory, form, base.layers.length);
+    mountOverlay(directory, form, layers.length);
   } catch (error) {
     await rm(directory, { recursive: true, force: true });
     throw error;
@@ -73,6 +74,14 @@ function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySna
       await rm(directory, { recursive: true, force: true });
     },
   };
+}
+
+/**
+ * Each layer once, where it stands highest: overlayfs refuses the same lower directory twice, and steps that change the
+ * same, or nothing, share a layer. A lower one shows nothing that the higher one does not.
+ */
+function distinctLayers(layers: readonly string[]): readonly string[] {
+  return layers.filter((path, position) => layers.lastIndexOf(path) === position);
 }
 
 /** Lower directories get names of one to three characters, newest first, so that many fit in the mount's options. */
