@@ -107,10 +107,10 @@ async function writeOutput(image: ImageOutput, output: Output, context: WriteCon
   const archive = { names, signal: options.signal };
   switch (output.type) {
     case "local":
-      await exportLocal(image.images, output.dest ?? ".", options);
+      await exportLocal(image.images, output.dest ?? ".", { build: options, split: undefined });
       return [`files in ${output.dest}`];
     case "tar":
-      return writeArchive(exportTar(image.images, options), output, options.signal);
+      return writeArchive(exportTar(image.images, { build: options, split: undefined }), output, options.signal);
     case "oci":
       if (output.tar) return writeArchive(ociArchive(image, archive), output, options.signal);
       await ociDirectory(image, output.dest ?? ".", archive);

@@ -8,7 +8,7 @@ export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./
 export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";
 export { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
 export { dockerArchive, ociArchive, ociDirectory } from "./export/export-archive.ts";
-export { exportLocal, exportTar } from "./export/export-rootfs.ts";
+export { exportLocal, exportTar, type RootfsExportOptions } from "./export/export-rootfs.ts";
 export { type ImageOutput } from "./export/image-output.ts";
 export { loadIntoDocker } from "./export/load-docker.ts";
 export { type Annotations, rewriteImages, type RewriteOptions } from "./export/rewrite-images.ts";

@@ -1,4 +1,6 @@
-import { join } from "node:path";
+import { existsSync } from "node:fs";
+import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
+import { dirname, join, resolve } from "node:path";
 import { type NewMember, writeTar } from "@varve/layer";
 import {
   copyImage,
@@ -14,7 +16,9 @@ import {
   readContent,
   REF_NAME,
 } from "@varve/oci";
+import { StepError } from "../errors.ts";
 import type { ImageOutput } from "./image-output.ts";
+import { exportError } from "./write-file.ts";
 
 /** How the images are named in an archive: full names, `docker.io/library/app:1`. */
 export interface ArchiveNames {
@@ -50,7 +54,7 @@ async function* blobMembers({ descriptor, content }: ImageOutput, signal: AbortS
   for await (const each of descendants(descriptor, content, signal)) {
     yield {
       type: "file",
-      path: `blobs/sha256/${hexOf(each.digest)}`,
+      path: blobPath(each),
       size: each.size,
       body: content.fetch(each, { signal }) as AsyncIterable<Uint8Array>,
     };
@@ -99,18 +103,51 @@ function textMember(path: string, text: string): NewMember {
   return { type: "file", path, size: bytes.length, body: [bytes] };
 }
 
-/** The images as an OCI layout in directory `path`, beside what is there. */
-export async function ociDirectory(output: ImageOutput, path: string, { names, signal }: ArchiveNames): Promise<void> {
+/**
+ * The images as an OCI layout in directory `path`. A new directory appears whole or not at all; in a layout that is
+ * there, the images are added.
+ * @throws StepError `EXPORT_FAILED`; OciError `LAYOUT_INVALID`.
+ */
+export async function ociDirectory(output: ImageOutput, path: string, names: ArchiveNames): Promise<void> {
+  const target = resolve(path);
+  try {
+    const isNew = !existsSync(target) || (await readdir(target)).length === 0;
+    if (!isNew) return await writeLayout(output, target, names);
+    await mkdir(dirname(target), { recursive: true });
+    const temporary = await mkdtemp(`${target}.partial-`);
+    try {
+      const layout = join(temporary, "layout");
+      await writeLayout(output, layout, names);
+      await rm(target, { recursive: true, force: true });
+      await rename(layout, target);
+    } finally {
+      await rm(temporary, { recursive: true, force: true });
+    }
+  } catch (cause) {
+    throw exportError(path, cause);
+  }
+}
+
+async function writeLayout(output: ImageOutput, path: string, { names, signal }: ArchiveNames): Promise<void> {
   const layout = await createLayout(path);
   await copyImage(output.content, layout, { descriptor: output.descriptor, signal });
-  for (const name of names.length === 0 ? ["latest"] : names) await layout.tag(output.descriptor, tagOf(name));
+  if (names.length === 0) await layout.tag(output.descriptor, "latest");
+  for (const descriptor of namedDescriptors(output.descriptor, names))
+    await layout.tag(descriptor, descriptor.annotations?.[REF_NAME] ?? "latest");
 }
 
 /**
  * One image as `docker save` writes it today: an OCI layout with a manifest.json beside, so that both kinds of tools
  * read it.
+ * @throws StepError `EXPORT_FAILED` where there are several images.
  */
 export async function* dockerArchive(output: ImageOutput, options: ArchiveNames): AsyncGenerator<Uint8Array> {
+  if (output.images.length > 1)
+    throw new StepError(
+      "EXPORT_FAILED",
+      `Cannot write images for ${output.images.length} platforms as a docker archive: it holds one image`,
+      { hint: "Build for one --platform, or write an OCI archive with -o type=oci,dest=FILE" },
+    );
   yield* writeTar(dockerMembers(output, options));
 }
 
@@ -126,7 +163,7 @@ async function* dockerMembers(output: ImageOutput, options: ArchiveNames): Async
 }
 
 function blobPath(descriptor: Descriptor): string {
-  return join("blobs", "sha256", hexOf(descriptor.digest));
+  return `blobs/sha256/${hexOf(descriptor.digest)}`;
 }
 
 function dockerName(name: string): string {

@@ -1,52 +1,107 @@
 import { request } from "node:http";
+import { Readable } from "node:stream";
+import { pipeline } from "node:stream/promises";
 import { StepError } from "../errors.ts";
+import { dockerHost } from "./docker-host.ts";
 
-const DEFAULT_SOCKET = "/var/run/docker.sock";
+interface Answer {
+  readonly status: number;
+  readonly body: string;
+}
 
 /**
- * Hands a docker archive to the Docker daemon that DOCKER_HOST names (a unix socket or tcp): Engine API, ImageLoad.
- * @throws StepError `EXPORT_FAILED`.
+ * Hands a docker archive to the Docker daemon that the docker command line would use, over its unix socket or plain
+ * TCP: Engine API, ImageLoad.
+ * @throws StepError `EXPORT_FAILED`; what made the archive fail is passed on.
  */
 export async function loadIntoDocker(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
-  const host = process.env["DOCKER_HOST"] ?? `unix://${DEFAULT_SOCKET}`;
+  const host = await dockerHost();
   const failed = (reason: string, cause?: unknown): StepError =>
     new StepError("EXPORT_FAILED", `Cannot load the image into Docker at "${host}": ${reason}`, {
       cause,
       hint: "Start Docker, set DOCKER_HOST, or write an archive with -o type=docker,dest=FILE",
     });
-  const answer = await new Promise<{ readonly status: number; readonly body: string }>((resolve, reject) => {
-    const target = host.startsWith("unix://")
-      ? { socketPath: host.slice("unix://".length) }
-      : { host: new URL(host).hostname, port: new URL(host).port };
-    const call = request(
-      {
-        ...target,
-        method: "POST",
-        path: "/images/load?quiet=1",
-        headers: { "content-type": "application/x-tar" },
-        signal,
-      },
-      (response) => {
-        const chunks: Buffer[] = [];
-        response.on("data", (chunk: Buffer) => chunks.push(chunk));
-        response.on("end", () =>
-          resolve({ status: response.statusCode ?? 0, body: Buffer.concat(chunks).toString("utf8") }),
-        );
-      },
-    );
-    call.on("error", (cause) => reject(failed((cause as NodeJS.ErrnoException).code ?? cause.message, cause)));
-    void send(archive, call).catch((cause: unknown) =>
-      call.destroy(cause instanceof Error ? cause : new Error(String(cause))),
-    );
+  const place = connectionTo(host);
+  if (place === undefined) throw failed("varve speaks to unix:// and plain tcp:// only");
+  const { status, body } = await post(archive, place, signal).catch((cause: unknown) => {
+    const { code, syscall } = cause as NodeJS.ErrnoException;
+    throw code === undefined || syscall === undefined ? cause : failed(explain(code), cause);
   });
-  const error = /"error"\s*:\s*"((?:[^"\\]|\\.)*)"/.exec(answer.body)?.[1];
-  if (answer.status !== 200 || error !== undefined)
-    throw failed(error ?? `it answered ${answer.status}: ${answer.body.trim().slice(0, 200)}`);
+  const error = errorIn(body);
+  if (status !== 200 || error !== undefined)
+    throw failed(error ?? `it answered ${status}: ${body.trim().slice(0, 200)}`);
 }
 
-async function send(archive: AsyncIterable<Uint8Array>, call: NodeJS.WritableStream): Promise<void> {
-  for await (const chunk of archive) {
-    if (!call.write(chunk)) await new Promise<void>((resolve) => call.once("drain", resolve));
+type Connection = { readonly socketPath: string } | { readonly host: string; readonly port: string };
+
+function connectionTo(host: string): Connection | undefined {
+  if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) };
+  const isSecure = (process.env["DOCKER_TLS_VERIFY"] ?? "") !== "";
+  if (!/^(?:tcp|http):\/\//.test(host) || isSecure) return undefined;
+  const { hostname, port } = new URL(host.replace(/^tcp/, "http"));
+  return { host: hostname, port: port === "" ? "2375" : port };
+}
+
+/** The answer may come before the archive is sent: a daemon that refuses it reads no further. */
+async function post(archive: AsyncIterable<Uint8Array>, place: Connection, signal: AbortSignal): Promise<Answer> {
+  const call = request({
+    ...place,
+    method: "POST",
+    path: "/images/load?quiet=1",
+    headers: { "content-type": "application/x-tar" },
+    signal,
+  });
+  const answered = new Promise<Answer>((resolve, reject) => {
+    call.once("error", reject);
+    call.once("response", (response) => {
+      readBody(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
+    });
+  });
+  answered.catch(() => undefined);
+  const sent = pipeline(Readable.from(archive, { objectMode: false }), call);
+  const outcome = Promise.race([answered, sent.then(() => answered)]);
+  const answer = await outcome.catch((cause: unknown) => afterBreak(answered, cause));
+  call.destroy();
+  await sent.catch(() => undefined);
+  return answer;
+}
+
+/** Where sending broke off, an answer that is already there says why. */
+async function afterBreak(answered: Promise<Answer>, cause: unknown): Promise<Answer> {
+  const { code } = cause as NodeJS.ErrnoException;
+  if (code !== "EPIPE" && code !== "ECONNRESET") throw cause;
+  return answered.catch(() => {
+    throw cause;
+  });
+}
+
+async function readBody(response: AsyncIterable<Uint8Array>): Promise<string> {
+  const chunks: Uint8Array[] = [];
+  for await (const chunk of response) chunks.push(chunk);
+  return Buffer.concat(chunks).toString("utf8");
+}
+
+function explain(code: string): string {
+  switch (code) {
+    case "ENOENT":
+      return "there is no such socket";
+    case "EACCES":
+      return "this user may not use the socket";
+    default:
+      return code;
   }
-  call.end();
+}
+
+/** The daemon answers with JSON objects, one a line; failures come after status 200 too. */
+function errorIn(body: string): string | undefined {
+  for (const line of body.split("\n")) {
+    try {
+      const { error, message } = JSON.parse(line) as { readonly error?: unknown; readonly message?: unknown };
+      const text = error ?? message;
+      if (typeof text === "string") return text;
+    } catch {
+      // Not JSON: nothing to learn.
+    }
+  }
+  return undefined;
 }

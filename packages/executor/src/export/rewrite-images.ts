@@ -1,11 +1,15 @@
 import {
+  createSemaphore,
   type Descriptor,
-  encodeIndex,
-  encodeImageConfig,
-  encodeManifest,
   type Digest,
-  layerCompression,
+  digestOf,
+  encodeImageConfig,
+  encodeIndex,
+  encodeManifest,
+  hexOf,
   type ImageConfig,
+  type Layer,
+  layerCompression,
   MEDIA_TYPES,
   type Manifest,
   toDockerMediaType,
@@ -15,6 +19,7 @@ import type { BuildResult, BuiltImage } from "../build.ts";
 import { createLayers, fetchLayer, storeLayerIndex } from "../layers.ts";
 import type { RootfsLayer } from "../rootfs.ts";
 import type { BuildOptions, Compression } from "../session.ts";
+import { recompressLayer } from "./recompress-layer.ts";
 import { selectSnapshotter } from "../snapshot/select-snapshotter.ts";
 import type { ImageOutput } from "./image-output.ts";
 
@@ -70,7 +75,8 @@ function isAsked({ mediaTypes, forceCompression, clampTimes, annotations }: Rewr
 }
 
 async function rewriteImage(image: BuiltImage, rewrite: RewriteOptions, options: BuildOptions): Promise<BuiltImage> {
-  const layers = await Promise.all(image.layers.map((layer) => rewriteLayer(layer, rewrite, options)));
+  const turns = createSemaphore(options.concurrency);
+  const layers = await Promise.all(image.layers.map((layer) => turns.run(() => rewriteLayer(layer, rewrite, options))));
   const config: ImageConfig = {
     ...image.config,
     rootfs: { type: "layers", diff_ids: layers.map(({ layer }) => layer.diffId) },
@@ -106,15 +112,51 @@ async function rewriteLayer(
       ? forceCompression
       : undefined;
   if (clamp === undefined && compress === undefined) return layer;
+  const { signal } = options;
+  const { content } = options.store;
+  const compression = compress ?? options.compression;
+  const name = memoName(layer, compression, clamp);
+  const known = await recallLayer(name, options);
+  if (known !== undefined) return { ...layer, ...known, content };
   await fetchLayer(layer, options);
+  const rewritten = isBase
+    ? { layer: await recompressLayer(layer.layer, { content, store: content, compression, signal }) }
+    : await repackLayer(layer, clamp, { ...options, compression });
+  await options.store.memo.put(MEMO, name, Buffer.from(JSON.stringify(rewritten)));
+  return { ...layer, ...rewritten, content };
+}
+
+/** A layer that varve packed is packed again: the same tar, where no time changes. */
+async function repackLayer(
+  layer: RootfsLayer,
+  clamp: number | undefined,
+  options: BuildOptions,
+): Promise<RewrittenLayer> {
+  const { store, compression, signal } = options;
   const entries = clampEntries(await layerEntries(layer, options), clamp);
-  const packed = await packLayer(entries, {
-    store: options.store.content,
-    compression: compress ?? options.compression,
-    signal: options.signal,
-  });
-  const index = await storeLayerIndex(packed.index, options.store);
-  return { ...layer, layer: packed.layer, index, content: options.store.content };
+  const packed = await packLayer(entries, { store: store.content, compression, signal });
+  return { layer: packed.layer, index: await storeLayerIndex(packed.index, store) };
+}
+
+const MEMO = "rewritten-layer/1";
+
+function memoName({ layer }: RootfsLayer, { type, level }: Compression, clamp: number | undefined): string {
+  return hexOf(digestOf(Buffer.from(JSON.stringify([layer.diffId, type, level ?? null, clamp ?? null]))));
+}
+
+/** Without an index, that of the layer it was made of holds: the tar is the same. */
+type RewrittenLayer = { readonly layer: Layer; readonly index?: Descriptor };
+
+/** What an earlier export made of the same layer, where its blobs are still there. */
+async function recallLayer(name: string, { store }: BuildOptions): Promise<RewrittenLayer | undefined> {
+  const value = await store.memo.get(MEMO, name);
+  if (value === undefined) return undefined;
+  const known = JSON.parse(Buffer.from(value).toString("utf8")) as RewrittenLayer;
+  const blobs = [known.layer.descriptor, ...(known.index === undefined ? [] : [known.index])];
+  const there = await Promise.all(blobs.map((blob) => store.content.exists(blob)));
+  if (!there.every(Boolean)) return undefined;
+  store.use(blobs.map(({ digest }) => digest));
+  return known;
 }
 
 /** The layer's own entries, whiteouts included, with the contents of its files. */

@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { createWriteStream } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Writable } from "node:stream";
@@ -18,28 +17,33 @@ export async function writeFileWhole(
   const temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await pipeline(chunks, createWriteStream(temporary, { highWaterMark: 1024 * 1024 }), { signal });
+    // Opened before anything can fail: a stream that opens by itself may do so after the file was to be removed.
+    const file = await open(temporary, "wx");
+    await pipeline(chunks, file.createWriteStream({ highWaterMark: 1024 * 1024 }), { signal });
     await rename(temporary, path);
   } catch (cause) {
-    await rm(temporary, { force: true });
+    await rm(temporary, { force: true }).catch(() => undefined);
     throw exportError(path, cause);
   }
 }
 
-/** Writes chunks to a stream that stays open. */
+/** Writes chunks to a stream that stays open. @throws StepError `EXPORT_FAILED` where its reader is gone. */
 export async function writeStream(
   stream: Writable,
   chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
-  await pipeline(chunks, stream, { signal, end: false });
+  await pipeline(chunks, stream, { signal, end: false }).catch((cause: unknown) => {
+    throw exportError("-", cause);
+  });
 }
 
 /** A failure of the file system told as an exporter's. */
 export function exportError(path: string, cause: unknown): unknown {
   const { code, syscall } = cause as NodeJS.ErrnoException;
   if (code === undefined || syscall === undefined) return cause;
-  const reason = code === "ENOSPC" ? "the disk is full" : code;
+  const reasons: Readonly<Record<string, string>> = { ENOSPC: "the disk is full", EPIPE: "nobody reads it any more" };
+  const reason = reasons[code] ?? code;
   return new StepError("EXPORT_FAILED", `Cannot write "${path}": ${reason}`, {
     cause,
     hint: "Check the path, its permissions and the space on its disk",
