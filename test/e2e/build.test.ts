@@ -123,6 +123,23 @@ COPY --from=b /b /b
     expect(await made(other)).toEqual(["[4/4] RUN true"]);
   });
 
+  test("lets two steps lock the same two caches in different order, and keeps what they hold", async () => {
+    using work = new Workspace();
+    const mount = (id: string): string => `--mount=type=cache,id=${id},target=/${id},sharing=locked`;
+    const Dockerfile = `FROM busybox AS a
+RUN ${mount("x")} ${mount("y")} sleep 0.5 && echo a >> /x/log && echo a > /a
+FROM busybox AS b
+RUN ${mount("y")} ${mount("x")} sleep 0.5 && echo b >> /x/log && echo b > /b
+FROM busybox
+COPY --from=a /a /a
+COPY --from=b /b /b
+RUN ${mount("x")} sort /x/log > /log
+`;
+    await work.build(["-o", work.file("files"), work.context({ Dockerfile })]);
+    expect(readFileSync(join(work.file("files"), "log"), "utf8")).toBe("a\nb\n");
+    expect(readdirSync(work.file("files"))).not.toContain("x");
+  });
+
   test("stacks a layer that several steps share", async () => {
     using work = new Workspace();
     const Dockerfile = `FROM busybox

@@ -85,7 +85,7 @@ describe("varve build, when things go wrong", () => {
     [["build", "--taget", "x", "."], 'unknown flag "--taget"\nhint: Did you mean --target?'],
     [["build", "-o", "type=zip", "."], 'type "zip" is unknown'],
     [["build", "/does/not/exist"], 'build context "/does/not/exist" does not exist'],
-    [["built"], 'Cannot run "built"'],
+    [["bild"], 'there is no command "bild"\nhint: Did you mean build?'],
   ])("ends with 2 for wrong usage: %j", async (args, message) => {
     const outcome = await runVarve(args);
     expect(outcome.code).toBe(2);

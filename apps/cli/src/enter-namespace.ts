@@ -19,7 +19,9 @@ export async function runInNamespace(onWarning: (message: string) => void): Prom
   }
   if (found.ids === "single")
     onWarning("No subordinate ids for this user in /etc/subuid and /etc/subgid: only root exists in RUN steps");
-  const child = spawn(found.command, found.args, { stdio: "inherit", env: { ...process.env, [ENTERED]: "1" } });
+  // In a group of its own: Ctrl-C would reach it twice otherwise, from the terminal and from here, and twice means to end without cleaning up.
+  const env = { ...process.env, [ENTERED]: "1" };
+  const child = spawn(found.command, found.args, { stdio: "inherit", detached: true, env });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
   const signals = ["SIGINT", "SIGTERM"] as const;
   for (const signal of signals) process.on(signal, forward);

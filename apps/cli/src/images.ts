@@ -104,7 +104,7 @@ async function unpackDockerArchive(
       throw new OciError("LAYOUT_INVALID", `Cannot use docker archive "${path}": it has no member "${name}"`);
     return blob;
   };
-  const config = parseImageConfig(await readFile(layout.blobPath(find(image.Config).digest)));
+  parseImageConfig(await readFile(layout.blobPath(find(image.Config).digest)));
   const layers = await Promise.all(
     image.Layers.map(async (name) => ({
       mediaType: await layerType(layout.blobPath(find(name).digest)),
@@ -118,7 +118,6 @@ async function unpackDockerArchive(
     layers,
   });
   await push(layout, encoded);
-  void config;
   return encoded.descriptor;
 }
 

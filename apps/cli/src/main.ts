@@ -45,11 +45,17 @@ async function runCommand(command: string | undefined, argv: readonly string[], 
       return 0;
     case undefined:
     default:
-      process.stderr.write(
-        `${command === undefined ? "error USAGE: Cannot run: no command was given" : `error USAGE: Cannot run "${command}": there is no such command`}\n\n${HELP}`,
-      );
-      return 2;
+      return refuseCommand(command);
   }
+}
+
+async function refuseCommand(command: string | undefined): Promise<number> {
+  const { nearest } = await import("@varve/dockerfile");
+  const near = command === undefined ? undefined : nearest(command, ["build", "doctor", "help"]);
+  const problem = command === undefined ? "no command was given" : `there is no command "${command}"`;
+  const hint = near === undefined ? "" : `hint: Did you mean ${near}?\n`;
+  process.stderr.write(`error USAGE: Cannot run: ${problem}\n${hint}\n${HELP}`);
+  return 2;
 }
 
 async function buildOrEnter(argv: readonly string[], signal: AbortSignal): Promise<number> {

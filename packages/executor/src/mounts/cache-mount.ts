@@ -1,4 +1,5 @@
 import { createHash } from "node:crypto";
+import { existsSync } from "node:fs";
 import { chmod, chown, mkdir, open, readFile, rename, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -16,13 +17,12 @@ const POLL = 50;
  * it; `private` takes another one instead of waiting; `shared` is for all at once.
  */
 export async function openCacheMount(mount: CacheMount, context: MountContext): Promise<OpenMount> {
-  const { stack, session } = context;
+  const { session } = context;
   const parent = join(session.options.store.path, "cache-mounts", cacheName(mount));
   await mkdir(parent, { recursive: true });
   const slot = mount.sharing === "shared" ? "0" : await lockSlot(parent, mount.sharing, context);
   const source = join(parent, slot);
   await makeCache(source, mount, context);
-  void stack;
   return { mount: { type: "bind", source, target: mount.target, readonly: mount.readonly } };
 }
 
@@ -35,14 +35,8 @@ function cacheName({ id, uid, gid, mode }: CacheMount): string {
 
 /** Fills a new cache beside its place, then moves it there: whoever comes second uses the first one's. */
 async function makeCache(path: string, mount: CacheMount, context: MountContext): Promise<void> {
+  if (existsSync(path)) return;
   const temporary = join(await context.session.options.store.makeTemporaryDirectory("tmp"), "cache");
-  try {
-    await mkdir(path, { mode: mount.mode });
-    await rm(path, { recursive: true });
-  } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "EEXIST") return;
-    throw cause;
-  }
   await mkdir(temporary);
   if (mount.from !== undefined) await copyTree(await openFileSet(mount.from, mount.source, context), temporary);
   await chown(temporary, mount.uid, mount.gid);

@@ -44,8 +44,9 @@ export async function openMounts(
   const stack = new AsyncDisposableStack();
   const opened: OpenMount[] = [];
   try {
-    for (const [position, mount] of step.mounts.entries())
+    for (const { mount, position } of lockOrder(step.mounts)) {
       opened.push(await openMount(mount, { ...context, stack, position }));
+    }
   } catch (error) {
     await stack.disposeAsync();
     throw error;
@@ -56,6 +57,14 @@ export async function openMounts(
     env: opened.flatMap(({ env }) => (env === undefined ? [] : [env])),
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+/** Caches by their ids first: two steps that lock the same two never wait for each other. */
+function lockOrder(mounts: readonly RunMount[]): readonly { readonly mount: RunMount; readonly position: number }[] {
+  const idOf = (mount: RunMount): string => (mount.type === "cache" ? mount.id : "\uFFFF");
+  return mounts
+    .map((mount, position) => ({ mount, position }))
+    .toSorted((a, b) => (idOf(a.mount) < idOf(b.mount) ? -1 : Number(idOf(a.mount) > idOf(b.mount))));
 }
 
 function depth(target: string): number {

@@ -132,7 +132,7 @@ test("prepare() mounts 130 layers, the newest on top", async () => {
 test("prepare() says that a mount fails and leaves nothing", async () => {
   const directory = join(temporary(), "snapshot");
   mkdirSync(directory);
-  const layers = Array.from({ length: 300 }, () => "/");
+  const layers = Array.from({ length: 300 }, (_, index) => `/missing-${index}`);
   const preparing = snapshotter.prepare({ layers, tree: stackTrees([]) }, directory);
   await expect(preparing).rejects.toMatchObject({
     code: "MOUNT_FAILED",
