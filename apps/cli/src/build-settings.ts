@@ -1,7 +1,17 @@
+import { statSync } from "node:fs";
 import { resolve } from "node:path";
 import type { SecretSource } from "@varve/executor";
 import type { RunDefaults } from "@varve/graph";
-import { parsePlatform, type Platform } from "@varve/oci";
+import {
+  CodedError,
+  formatPlatform,
+  hostPlatform,
+  parsePlatform,
+  parseReference,
+  type Platform,
+  type Reference,
+  withDefaultTag,
+} from "@varve/oci";
 import { parseOptions } from "./csv.ts";
 import { UsageError } from "./errors.ts";
 import type { Parsed } from "./flags.ts";
@@ -30,14 +40,32 @@ export function epochOf(args: ReadonlyMap<string, string>): number | undefined {
   throw new UsageError(`Cannot use SOURCE_DATE_EPOCH "${text}": wanted seconds since 1970`);
 }
 
-/** `--platform` lists; undefined: the machine's. */
+/** `--platform` lists, each once; the machine's where there is none. @throws UsageError */
 export function platforms(flags: Parsed): readonly Platform[] {
-  return flags.list("platform").flatMap((text) =>
-    text
-      .split(",")
-      .filter((part) => part !== "")
-      .map((part) => parsePlatform(part.trim())),
-  );
+  const words = flags.list("platform").flatMap((text) => text.split(",").map((word) => word.trim()));
+  const named = words
+    .filter((word) => word !== "")
+    .map((word) => (word === "local" ? hostPlatform() : asUsage(() => parsePlatform(word))));
+  const chosen = new Map(named.map((platform) => [formatPlatform(platform), platform]));
+  return chosen.size === 0 ? [hostPlatform()] : [...chosen.values()];
+}
+
+/** Names that an image is to have, `latest` where they have no tag. @throws UsageError */
+export function imageNames(names: readonly string[]): readonly Reference[] {
+  return names.map((name) => {
+    const reference = asUsage(() => withDefaultTag(parseReference(name)));
+    if (reference.digest === undefined) return reference;
+    throw new UsageError(`Cannot name an image "${name}": a digest can't be chosen`, "Write REPOSITORY[:TAG]");
+  });
+}
+
+/** What a command line says wrongly is wrong usage, whoever finds it out. */
+function asUsage<T>(parse: () => T): T {
+  try {
+    return parse();
+  } catch (error) {
+    throw error instanceof CodedError ? new UsageError(error.message, error.hint) : error;
+  }
 }
 
 /** `KEY=VALUE` flags as an object. */
@@ -67,18 +95,34 @@ function parseSecret(text: string): readonly [string, SecretSource] {
   return [id, { type: "file", path: resolve(path) }];
 }
 
-/** `--ssh`. @throws UsageError where no agent runs. */
+/** `--ssh`: agent sockets by id. @throws UsageError where no agent is named, or what is named is none. */
 export function sshAgents(flags: Parsed): ReadonlyMap<string, string> {
-  return new Map(
-    flags.list("ssh").map((text) => {
-      const equals = text.indexOf("=");
-      const id = equals < 0 ? text : text.slice(0, equals);
-      const socket = equals < 0 ? process.env["SSH_AUTH_SOCK"] : text.slice(equals + 1);
-      if (socket === undefined || socket === "")
-        throw new UsageError(`Cannot use --ssh ${text}: SSH_AUTH_SOCK is not set`, "Start an agent: eval $(ssh-agent)");
-      return [id === "" ? "default" : id, resolve(socket)];
-    }),
-  );
+  return new Map(flags.list("ssh").map(parseAgent));
+}
+
+function parseAgent(text: string): readonly [string, string] {
+  const equals = text.indexOf("=");
+  const id = equals < 0 ? text : text.slice(0, equals);
+  const socket = equals < 0 ? process.env["SSH_AUTH_SOCK"] : text.slice(equals + 1);
+  if (socket === undefined || socket === "")
+    throw new UsageError(`Cannot use --ssh ${text}: SSH_AUTH_SOCK is not set`, "Start an agent: eval $(ssh-agent)");
+  if (statSync(socket, { throwIfNoEntry: false })?.isSocket() !== true)
+    throw new UsageError(
+      `Cannot use --ssh ${text}: "${socket}" is no agent's socket`,
+      "Keys are not read from files: add them to an agent with ssh-add, and give --ssh default",
+    );
+  return [id === "" ? "default" : id, resolve(socket)];
+}
+
+const ENTITLEMENTS = /^(?:security\.insecure|network\.host|device(?:[=.].*)?)$/;
+
+/** `--allow`. @throws UsageError for an entitlement that does not exist. */
+export function entitlements(flags: Parsed): ReadonlySet<string> {
+  const names = flags.list("allow").flatMap((text) => text.split(","));
+  const unknown = names.find((name) => !ENTITLEMENTS.test(name));
+  if (unknown !== undefined)
+    throw new UsageError(`Cannot allow "${unknown}": wanted security.insecure, network.host or device`);
+  return new Set(names);
 }
 
 /** Flags that go to all RUN steps. @throws UsageError */
@@ -99,7 +143,9 @@ export function runDefaults(flags: Parsed, args: ReadonlyMap<string, string>): R
 function parseHost(text: string): readonly [string, string] {
   const match = /^([^:=]+)[:=](.+)$/.exec(text);
   if (match === null) throw new UsageError(`Cannot use --add-host "${text}": wanted NAME:ADDRESS`);
-  return [match[1] ?? "", (match[2] ?? "").replace(/^\[(.*)\]$/, "$1")];
+  const address = (match[2] ?? "").replace(/^\[(.*)\]$/, "$1");
+  // Steps share the host's network, so the host is reached by its loopback address.
+  return [match[1] ?? "", address === "host-gateway" ? "127.0.0.1" : address];
 }
 
 function parseUlimit(text: string): RunDefaults["ulimits"][number] {

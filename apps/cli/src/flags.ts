@@ -8,6 +8,8 @@ export interface Flag {
   readonly value?: string;
   /** May stand more than once. */
   readonly list?: boolean;
+  /** Left out of the help. */
+  readonly hidden?: boolean;
   readonly description: string;
 }
 
@@ -21,7 +23,8 @@ export interface Parsed {
 }
 
 /**
- * Parses `argv` against `flags`: `--name value`, `--name=value`, `-n value`, `-nvalue`, `--switch[=true|false]`, `--`.
+ * Parses `argv` against `flags`: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, `-ab` for two
+ * switches, `--switch[=true|false]`, and `--`, behind which all words are positionals.
  * @throws UsageError naming the nearest flag for one that is unknown.
  */
 export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Parsed {
@@ -32,11 +35,12 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Par
     if (word === "--") positionals.push(...pending.splice(0));
     else if (word === "-" || !word.startsWith("-")) positionals.push(word);
     else {
-      const { flag, inline } = findFlag(word, flags);
-      const value = flag.value === undefined ? switchValue(flag, inline) : (inline ?? pending.shift());
-      if (value === undefined)
-        throw new UsageError(`Cannot parse the command line: flag --${flag.name} needs a value (${flag.value})`);
-      values.set(flag.name, [...(flag.list === true ? (values.get(flag.name) ?? []) : []), value]);
+      for (const { flag, inline } of findFlags(word, flags)) {
+        const value = flag.value === undefined ? switchValue(flag, inline) : (inline ?? pending.shift());
+        if (value === undefined)
+          throw new UsageError(`Cannot parse the command line: flag --${flag.name} needs a value (${flag.value})`);
+        values.set(flag.name, [...(flag.list === true ? (values.get(flag.name) ?? []) : []), value]);
+      }
     }
   }
   return {
@@ -47,18 +51,29 @@ export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Par
   };
 }
 
-function findFlag(word: string, flags: readonly Flag[]): { readonly flag: Flag; readonly inline: string | undefined } {
-  if (!word.startsWith("--")) {
-    const short = flags.find((flag) => flag.short === word[1]);
-    if (short === undefined) throw unknownFlag(word, flags);
-    const rest = word.slice(2).replace(/^=/, "");
-    return { flag: short, inline: rest === "" ? undefined : rest };
-  }
+interface FoundFlag {
+  readonly flag: Flag;
+  readonly inline: string | undefined;
+}
+
+function findFlags(word: string, flags: readonly Flag[]): readonly FoundFlag[] {
+  if (!word.startsWith("--")) return findShort(word.slice(1), word, flags);
   const equals = word.indexOf("=");
   const name = word.slice(2, equals < 0 ? undefined : equals);
   const flag = flags.find((each) => each.name === name);
   if (flag === undefined) throw unknownFlag(`--${name}`, flags);
-  return { flag, inline: equals < 0 ? undefined : word.slice(equals + 1) };
+  return [{ flag, inline: equals < 0 ? undefined : word.slice(equals + 1) }];
+}
+
+/** Letters behind one hyphen: switches, up to the first that takes the rest as its value. */
+function findShort(letters: string, word: string, flags: readonly Flag[]): readonly FoundFlag[] {
+  const flag = flags.find((each) => each.short === letters[0]);
+  if (flag === undefined) throw unknownFlag(word, flags);
+  const rest = letters.slice(1);
+  if (rest === "") return [{ flag, inline: undefined }];
+  if (rest.startsWith("=")) return [{ flag, inline: rest.slice(1) }];
+  if (flag.value !== undefined) return [{ flag, inline: rest }];
+  return [{ flag, inline: undefined }, ...findShort(rest, word, flags)];
 }
 
 function switchValue(flag: Flag, inline: string | undefined): string {
@@ -76,16 +91,6 @@ function unknownFlag(word: string, flags: readonly Flag[]): UsageError {
   );
   return new UsageError(
     `Cannot parse the command line: unknown flag "${word}"`,
-    near === undefined ? "See varve build --help" : `Did you mean --${near}?`,
+    near === undefined ? "See varve help" : `Did you mean --${near}?`,
   );
-}
-
-/** Lines of help for flags, aligned. */
-export function formatFlags(flags: readonly Flag[]): string {
-  const names = flags.map(
-    ({ name, short, value }) =>
-      `  ${short === undefined ? "    " : `-${short}, `}--${name}${value === undefined ? "" : ` ${value}`}`,
-  );
-  const width = Math.max(...names.map((text) => text.length)) + 2;
-  return flags.map((flag, index) => `${(names[index] ?? "").padEnd(width)}${flag.description}`).join("\n");
 }

@@ -1,20 +1,9 @@
-import { formatFlags } from "./flags.ts";
-
-const HELP = `varve builds container images from Dockerfiles: incrementally, without a daemon.
-
-usage: varve COMMAND [OPTIONS]
-
-commands:
-  build PATH      Build an image from a Dockerfile
-  doctor          Say what works on this machine, and why not
-  help            Show this
-
-varve build --help lists the options of build.
-`;
+import { COMMANDS, findCommand } from "./command-table.ts";
+import { formatHelp, formatOverview } from "./format-help.ts";
+import { parseFlags } from "./flags.ts";
 
 /** Runs the command line and sets the exit code: 0 done, 1 failed, 2 wrong usage, 130 cancelled. */
 export async function main(argv: readonly string[]): Promise<void> {
-  const [command, ...rest] = argv;
   const controller = new AbortController();
   const onSignal = (): void => {
     if (controller.signal.aborted) process.exit(130);
@@ -22,59 +11,71 @@ export async function main(argv: readonly string[]): Promise<void> {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
-  process.exitCode = await runCommand(command, rest, controller.signal);
+  process.exitCode = await runCommand(argv, controller.signal);
   process.off("SIGINT", onSignal);
   process.off("SIGTERM", onSignal);
 }
 
-async function runCommand(command: string | undefined, argv: readonly string[], signal: AbortSignal): Promise<number> {
-  switch (command) {
-    case "build":
-      if (argv.includes("--help") || argv.includes("-h")) return showBuildHelp();
-      return buildOrEnter(argv, signal);
-    case "doctor":
-      return (await import("./commands/doctor.ts")).runDoctor(argv);
+async function runCommand(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const [word, ...rest] = argv;
+  switch (word) {
     case "help":
+      return rest.length === 0 ? print(formatOverview(COMMANDS)) : runCommand([...rest, "--help"], signal);
     case "--help":
     case "-h":
-      process.stdout.write(HELP);
-      return 0;
+      return print(formatOverview(COMMANDS));
     case "--version":
     case "version":
-      process.stdout.write(`varve ${(await import("./version.ts")).VERSION}\n`);
-      return 0;
+      return print(`varve ${(await import("./version.ts")).VERSION}\n`);
     case undefined:
     default:
-      return refuseCommand(command);
+      return runNamed(argv, signal);
   }
 }
 
-async function refuseCommand(command: string | undefined): Promise<number> {
-  const { nearest } = await import("@varve/dockerfile");
-  const near = command === undefined ? undefined : nearest(command, ["build", "doctor", "help"]);
-  const problem = command === undefined ? "no command was given" : `there is no command "${command}"`;
-  const hint = near === undefined ? "" : `hint: Did you mean ${near}?\n`;
-  process.stderr.write(`error USAGE: Cannot run: ${problem}\n${hint}\n${HELP}`);
-  return 2;
-}
-
-async function buildOrEnter(argv: readonly string[], signal: AbortSignal): Promise<number> {
-  if (process.getuid?.() !== 0) {
-    const { runInNamespace } = await import("./enter-namespace.ts");
-    const code = await runInNamespace((message) => process.stderr.write(`WARNING ${message}\n`));
-    if (code !== undefined) return code;
-  }
-  return (await import("./commands/build.ts")).runBuild(argv, signal);
-}
-
-async function showBuildHelp(): Promise<number> {
-  const { BUILD_FLAGS } = await import("./build-flags.ts");
-  process.stdout
-    .write(`usage: varve build [OPTIONS] PATH\n\nBuilds an image from a Dockerfile. Without --tag and --output it stays in the store.\n\noptions:\n${formatFlags(BUILD_FLAGS)}\n
-examples:
-  varve build -t app:1 .
-  varve build --push -t registry.example.com/team/app:1 .
-  varve build -o type=oci,dest=app.tar --target test .
-`);
+function print(text: string): number {
+  process.stdout.write(text);
   return 0;
+}
+
+async function runNamed(argv: readonly string[], signal: AbortSignal): Promise<number> {
+  const found = findCommand(argv);
+  if (found === undefined) return refuse(argv);
+  const { entry, rest } = found;
+  const command = await entry.load();
+  const own = rest.includes("--") ? rest.slice(0, rest.indexOf("--")) : rest;
+  if (own.includes("--help") || own.includes("-h")) return print(formatHelp(entry.name, command));
+  try {
+    const flags = parseFlags(rest, command.flags);
+    const code = command.entersNamespace === true ? await enterNamespace() : undefined;
+    return code ?? (await command.run(flags, signal));
+  } catch (error) {
+    const { exitCodeOf, formatError } = await import("./print-error.ts");
+    process.stderr.write(`${formatError(error, undefined)}\n`);
+    return signal.aborted ? 130 : exitCodeOf(error);
+  }
+}
+
+/** The exit code of this command line where it ran in a namespace; undefined where it is to be run here. */
+async function enterNamespace(): Promise<number | undefined> {
+  if (process.getuid?.() === 0) return undefined;
+  const { runInNamespace } = await import("./enter-namespace.ts");
+  return runInNamespace((message) => process.stderr.write(`WARNING ${message}\n`));
+}
+
+async function refuse(argv: readonly string[]): Promise<number> {
+  const { nearest } = await import("@varve/dockerfile");
+  const [word] = argv;
+  const below = COMMANDS.filter(({ name }) => name.startsWith(`${word} `)).map(({ name }) => name.split(" ")[1] ?? "");
+  const typed = below.length === 0 ? word : argv[1];
+  const names = below.length === 0 ? [...COMMANDS.map(({ name }) => name.split(" ")[0] ?? ""), "help"] : below;
+  const near = typed === undefined ? undefined : nearest(typed, names);
+  const prefix = below.length === 0 ? "" : `${word} `;
+  const problem =
+    typed === undefined
+      ? `no command was given${below.length === 0 ? "" : `; wanted ${prefix}${below.join(` or ${prefix}`)}`}`
+      : `there is no command "${prefix}${typed}"`;
+  const hint = near === undefined ? "" : `hint: Did you mean ${prefix}${near}?\n`;
+  process.stderr.write(`error USAGE: Cannot run: ${problem}\n${hint}\n${formatOverview(COMMANDS)}`);
+  return 2;
 }

@@ -1,3 +1,4 @@
+import { nearest } from "@varve/dockerfile";
 import type { Compression } from "@varve/executor";
 import { parseOptions } from "./csv.ts";
 import { UsageError } from "./errors.ts";
@@ -13,6 +14,12 @@ export interface Output {
   /** Names that stand instead of those of --tag. */
   readonly names: readonly string[];
   readonly push: boolean;
+  /** Pushed without tags: other tools put manifests of several machines together by digest. */
+  readonly byDigest: boolean;
+  /** `type=image`: kept in the store. */
+  readonly store: boolean;
+  /** Of files: each platform in a directory of its own; undefined: where there are several. */
+  readonly platformSplit: boolean | undefined;
   readonly mediaTypes: "oci" | "docker" | undefined;
   readonly compression: Compression | undefined;
   readonly forceCompression: boolean;
@@ -28,16 +35,23 @@ const KNOWN = [
   "tar",
   "name",
   "push",
+  "push-by-digest",
+  "store",
   "oci-mediatypes",
   "compression",
   "compression-level",
   "force-compression",
   "rewrite-timestamp",
   "platform-split",
+];
+/** Of buildx: for what varve does anyway, or has no part of. */
+const IGNORED = [
   "unpack",
-  "store",
   "name-canonical",
   "dangling-name-prefix",
+  "prefer-nondist-layers",
+  "oci-artifact",
+  "attestation-prefix",
 ];
 
 /**
@@ -46,17 +60,23 @@ const KNOWN = [
  */
 export function parseOutputs(flags: Parsed): readonly Output[] {
   const outputs = flags.list("output").map(parseOutput);
-  if (flags.is("push"))
-    outputs.push(
-      ...(outputs.some(({ type, push }) => type === "registry" || push) ? [] : [parseOutput("type=registry")]),
-    );
-  if (flags.is("load"))
-    outputs.push(
-      ...(outputs.some(({ type, dest }) => type === "docker" && dest === undefined)
-        ? []
-        : [parseOutput("type=docker")]),
-    );
+  if (flags.is("push") && !outputs.some(({ push }) => push)) outputs.push(parseOutput("type=registry"));
+  if (flags.is("load") && !outputs.some(isLoad)) outputs.push(parseOutput("type=docker"));
+  const streams = outputs.filter(isStreamed);
+  if (streams.length > 1) throw new UsageError("Cannot write two outputs to standard output: give dest=FILE");
+  if (streams.length === 1 && process.stdout.isTTY)
+    throw new UsageError("Cannot write an archive to a terminal", "Give dest=FILE, or redirect the output");
   return outputs;
+}
+
+/** True for an output whose bytes go to standard output. */
+export function isStreamed({ type, dest, tar }: Output): boolean {
+  if (type === "docker") return dest === "-";
+  return (type === "tar" || (type === "oci" && tar)) && (dest === undefined || dest === "-");
+}
+
+function isLoad({ type, dest }: Output): boolean {
+  return type === "docker" && dest === undefined;
 }
 
 function parseOutput(text: string): Output {
@@ -69,13 +89,17 @@ function parseOutput(text: string): Output {
       `Cannot use output "${text}": type "${options.get("type") ?? ""}" is unknown; wanted ${TYPES.join(", ")}`,
     );
   const dest = options.get("dest");
-  checkOutput(text, { type, dest, keys: [...options.keys()] });
+  const tar = isTrue(options.get("tar"), true);
+  checkOutput(text, { type, dest, tar, keys: [...options.keys()] });
   return {
     type,
     dest,
-    tar: isTrue(options.get("tar"), true),
+    tar,
     names: options.get("name")?.split(",") ?? [],
     push: type === "registry" || isTrue(options.get("push"), false),
+    byDigest: isTrue(options.get("push-by-digest"), false),
+    store: type === "image" && isTrue(options.get("store"), true),
+    platformSplit: options.has("platform-split") ? isTrue(options.get("platform-split"), true) : undefined,
     mediaTypes: mediaTypes(type, options.get("oci-mediatypes")),
     compression: parseCompression(options.get("compression"), options.get("compression-level")),
     forceCompression: isTrue(options.get("force-compression"), false),
@@ -89,18 +113,26 @@ function parseOutput(text: string): Output {
 interface OutputWords {
   readonly type: Output["type"];
   readonly dest: string | undefined;
+  readonly tar: boolean;
   readonly keys: readonly string[];
 }
 
-function checkOutput(text: string, { type, dest, keys }: OutputWords): void {
-  const unknown = keys.find((key) => !KNOWN.includes(key) && !key.startsWith("annotation"));
-  if (unknown !== undefined) throw new UsageError(`Cannot use output "${text}": option "${unknown}" is unknown`);
-  const needsPath = type === "local" || type === "oci" || type === "tar";
-  if (needsPath && dest === undefined)
-    throw new UsageError(`Cannot use output "${text}": type ${type} needs dest=PATH`);
-  if (type === "local" && dest === "-") {
-    throw new UsageError(`Cannot use output "${text}": a directory can't be standard output`);
+function checkOutput(text: string, { type, dest, tar, keys }: OutputWords): void {
+  const known = [...KNOWN, ...IGNORED];
+  const unknown = keys.find((key) => !known.includes(key) && !key.startsWith("annotation"));
+  if (unknown !== undefined) {
+    const near = nearest(unknown, KNOWN);
+    throw new UsageError(
+      `Cannot use output "${text}": option "${unknown}" is unknown`,
+      near === undefined ? `Known are ${KNOWN.join(", ")}` : `Did you mean ${near}?`,
+    );
   }
+  const isDirectory = type === "local" || (type === "oci" && !tar);
+  if (type === "docker" && !tar) throw new UsageError(`Cannot use output "${text}": type docker is always a tar`);
+  if (isDirectory && (dest === undefined || dest === ""))
+    throw new UsageError(`Cannot use output "${text}": it needs dest=PATH`);
+  if (isDirectory && dest === "-")
+    throw new UsageError(`Cannot use output "${text}": a directory can't be standard output`);
 }
 
 function mediaTypes(type: Output["type"], value: string | undefined): Output["mediaTypes"] {

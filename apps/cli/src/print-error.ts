@@ -18,7 +18,7 @@ export function formatError(
 ): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
   const { code, hint, location, place } = error as Error & Described;
-  if (typeof code !== "string")
+  if (typeof code !== "string" || code.startsWith("ERR_"))
     return `error: ${error.stack ?? error.message}\nThis is a mistake in varve: please report it.`;
   const where = place?.location ?? location;
   const lines = [`error ${code}: ${error.message}`];

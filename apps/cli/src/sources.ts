@@ -7,6 +7,7 @@ import type { NamedContext } from "@varve/graph";
 import { CodedError } from "@varve/oci";
 import { type CliErrorCode, UsageError } from "./errors.ts";
 import type { Parsed } from "./flags.ts";
+import { readStandardInput, readStandardInputText } from "./standard-input.ts";
 
 /** The Dockerfile's text, and the contexts that steps copy from. */
 export interface Sources {
@@ -20,10 +21,11 @@ export interface Sources {
 class SourceError extends CodedError<CliErrorCode> {}
 
 /**
- * Opens what the command line names: context directory, Dockerfile, ignore file, further contexts.
+ * Opens what the command line names: context directory, Dockerfile, ignore file, further contexts. `makeScratch` gives
+ * a directory for what comes from standard input.
  * @throws UsageError, SourceError `DOCKERFILE_MISSING`.
  */
-export async function openSources(flags: Parsed): Promise<Sources> {
+export async function openSources(flags: Parsed, makeScratch: () => Promise<string>): Promise<Sources> {
   const [place, ...others] = flags.positionals;
   if (place === undefined)
     throw new UsageError(
@@ -34,56 +36,81 @@ export async function openSources(flags: Parsed): Promise<Sources> {
     throw new UsageError(
       `Cannot build: one build context was wanted, not ${flags.positionals.length} (${flags.positionals.join(" ")})`,
     );
-  const directory = await openContextPlace(place, flags);
-  const { text, file } = await readDockerfile(flags.value("file"), directory);
-  const contexts = new Map<string, ContextSource>();
-  if (directory !== undefined)
-    contexts.set("", { type: "directory", path: directory, ...(await readIgnore(directory, file)) });
-  const namedContexts = await openNamedContexts(flags, contexts);
-  return { dockerfile: text, file, contexts, namedContexts };
+  return place === "-" ? openStandardInput(flags, makeScratch) : openDirectory(place, flags);
 }
 
-async function openContextPlace(place: string, flags: Parsed): Promise<string | undefined> {
-  if (place === "-") {
-    if (flags.value("file") === "-")
-      throw new UsageError("Cannot build: context and Dockerfile can't both be standard input");
-    return undefined;
+async function openDirectory(place: string, flags: Parsed): Promise<Sources> {
+  const directory = contextDirectory(place);
+  const name = flags.value("file");
+  const { text, file } =
+    name === "-"
+      ? { text: await readStandardInputText(), file: "Dockerfile" }
+      : await readDockerfile(name === undefined ? undefined : resolve(name), directory);
+  const contexts = new Map<string, ContextSource>([
+    ["", { type: "directory", path: directory, ...(await readIgnore(directory, file)) }],
+  ]);
+  return { dockerfile: text, file, contexts, namedContexts: await openNamedContexts(flags, contexts) };
+}
+
+/** A Dockerfile without a context, or a context in a tar, whose Dockerfile is in it. No ignore file counts, as in BuildKit. */
+async function openStandardInput(flags: Parsed, makeScratch: () => Promise<string>): Promise<Sources> {
+  const name = flags.value("file");
+  if (name === "-") throw new UsageError("Cannot build: context and Dockerfile can't both be standard input");
+  const input = await readStandardInput(await makeScratch());
+  const contexts = new Map<string, ContextSource>();
+  if (input.type === "dockerfile") {
+    if (name !== undefined)
+      throw new UsageError(
+        `Cannot build: standard input is a Dockerfile, so "${name}" can't be one`,
+        "Give the directory as the context, or a tar on standard input",
+      );
+    return {
+      dockerfile: input.text,
+      file: "Dockerfile",
+      contexts,
+      namedContexts: await openNamedContexts(flags, contexts),
+    };
   }
+  const { directory } = input;
+  const { text, file } = await readDockerfile(name === undefined ? undefined : join(directory, name), directory);
+  contexts.set("", { type: "directory", path: directory, ignore: undefined });
+  const shown = file.slice(directory.length + 1);
+  return { dockerfile: text, file: shown, contexts, namedContexts: await openNamedContexts(flags, contexts) };
+}
+
+function contextDirectory(place: string): string {
+  if (/^(?:https?|git|ssh):\/\/|^git@/.test(place))
+    throw new UsageError(
+      `Cannot build: build context "${place}" is not on this machine`,
+      "Clone or download it, and give the directory",
+    );
   const directory = resolve(place);
   if (!existsSync(directory)) throw new UsageError(`Cannot build: build context "${place}" does not exist`);
-  if (!statSync(directory).isDirectory())
-    throw new UsageError(
-      `Cannot build: build context "${place}" is no directory`,
-      "Name the Dockerfile with -f, and its directory as the context",
-    );
-  return directory;
+  if (statSync(directory).isDirectory()) return directory;
+  throw new UsageError(
+    `Cannot build: build context "${place}" is no directory`,
+    "Name the Dockerfile with -f, and its directory as the context",
+  );
 }
 
+/** The Dockerfile at `path`; `Dockerfile` or `dockerfile` of the directory where none is named. */
 async function readDockerfile(
-  name: string | undefined,
-  directory: string | undefined,
+  path: string | undefined,
+  directory: string,
 ): Promise<{ readonly text: string; readonly file: string }> {
-  if (name === "-" || directory === undefined) return { text: await readStandardInput(), file: "Dockerfile" };
-  const candidates =
-    name === undefined ? [join(directory, "Dockerfile"), join(directory, "dockerfile")] : [resolve(name)];
-  for (const path of candidates) {
-    const text = await readFile(path, "utf8").catch((cause: NodeJS.ErrnoException) => {
+  const candidates = path === undefined ? [join(directory, "Dockerfile"), join(directory, "dockerfile")] : [path];
+  for (const file of candidates) {
+    const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === "ENOENT") return undefined;
-      throw new SourceError("DOCKERFILE_MISSING", `Cannot read Dockerfile "${path}": ${cause.code ?? cause.message}`, {
+      throw new SourceError("DOCKERFILE_MISSING", `Cannot read Dockerfile "${file}": ${cause.code ?? cause.message}`, {
         cause,
       });
     });
-    if (text !== undefined) return { text, file: path };
+    if (text !== undefined) return { text, file };
   }
   throw new SourceError("DOCKERFILE_MISSING", `Cannot read Dockerfile "${candidates[0]}": no such file or directory`, {
     hint: "Name it with -f, or give the directory that holds it",
   });
-}
-
-async function readStandardInput(): Promise<string> {
-  const chunks: Buffer[] = [];
-  for await (const chunk of process.stdin) chunks.push(chunk as Buffer);
-  return Buffer.concat(chunks).toString("utf8");
 }
 
 /** `<Dockerfile>.dockerignore` where it exists, else `.dockerignore` of the context. */
@@ -116,8 +143,11 @@ async function openNamedContexts(
       continue;
     }
     const path = resolve(place);
-    if (!existsSync(path) || !statSync(path).isDirectory())
-      throw new UsageError(`Cannot use --build-context "${text}": "${place}" is no directory`);
+    if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
+      throw new UsageError(
+        `Cannot use --build-context "${text}": "${place}" is no directory`,
+        "An image is named docker-image://REFERENCE, oci-layout://PATH[:TAG] or docker-archive://FILE",
+      );
     contexts.set(name, { type: "directory", path, ...(await readIgnore(path, join(path, "Dockerfile"))) });
     named.set(name, { type: "context", name });
   }

@@ -1,5 +1,4 @@
 import {
-  type Annotations,
   type BuildOptions,
   type BuildResult,
   completeInStore,
@@ -15,32 +14,60 @@ import {
   writeFileWhole,
   writeStream,
 } from "@varve/executor";
-import {
-  copyImage,
-  familiarReference,
-  formatReference,
-  parseReference,
-  type Reference,
-  withDefaultTag,
-} from "@varve/oci";
-import { openRepository } from "@varve/registry";
+import { copyImage, familiarReference, formatReference, type Reference } from "@varve/oci";
+import { openRepository, type Repository } from "@varve/registry";
+import { type AnnotationPairs, sortAnnotations } from "./annotations.ts";
+import { imageNames } from "./build-settings.ts";
 import { UsageError } from "./errors.ts";
-import type { Output } from "./outputs.ts";
-import type { Progress } from "./progress/progress.ts";
+import { isStreamed, type Output } from "./outputs.ts";
+import { inPhase } from "./phase.ts";
 
 export interface WriteContext {
   readonly options: BuildOptions;
   /** `--tag`. */
   readonly tags: readonly Reference[];
   /** `--annotation`. */
-  readonly annotations: readonly (readonly [key: string, value: string])[];
-  readonly progress: Progress;
+  readonly annotations: AnnotationPairs;
 }
 
-/** What was written: the image as it is at the outputs, and a line for each place. */
+/** Where the image is now, and a command that looks at it there. */
+export interface Place {
+  readonly where: string;
+  readonly look: string | undefined;
+}
+
+/** What was written: the image as it is at the last output, and all places. */
 export interface Written {
   readonly image: ImageOutput;
-  readonly places: readonly string[];
+  readonly places: readonly Place[];
+}
+
+const KEPT: Output = {
+  type: "image",
+  dest: undefined,
+  tar: true,
+  names: [],
+  push: false,
+  byDigest: false,
+  store: true,
+  platformSplit: undefined,
+  mediaTypes: undefined,
+  compression: undefined,
+  forceCompression: false,
+  rewriteTimestamp: false,
+  annotations: [],
+};
+
+/**
+ * What can be known to be wrong before anything is built.
+ * @throws UsageError
+ */
+export function checkOutputs(outputs: readonly Output[], { tags, annotations }: Omit<WriteContext, "options">): void {
+  for (const output of outputs) {
+    sortAnnotations([...annotations, ...output.annotations]);
+    if (output.push && namesOf(output, tags).length === 0)
+      throw new UsageError("Cannot push: the image has no name", "Give one with --tag REGISTRY/REPOSITORY:TAG");
+  }
 }
 
 /** Hands the result to every output; without one the image stays in the store. */
@@ -49,129 +76,138 @@ export async function writeOutputs(
   outputs: readonly Output[],
   context: WriteContext,
 ): Promise<Written> {
-  const places: string[] = [];
+  const { onEvent } = context.options;
+  const places: Place[] = [];
   let last: ImageOutput = result;
-  const keeps = outputs.length === 0 || outputs.some(({ type }) => type === "image");
-  for (const output of outputs) {
-    const image = await rewriteImages(result, rewriteOf(output, context), context.options);
-    places.push(...(await writeOutput(image, output, context)));
-    last = image;
-  }
-  if (keeps && outputs.length === 0) {
-    last = await rewriteImages(result, rewriteOf(undefined, context), context.options);
-    places.push(...(await keepInStore(last, context.tags, context)));
+  for (const output of outputs.length === 0 ? [KEPT] : outputs) {
+    await inPhase(describeOutput(output), onEvent, async () => {
+      last = await rewriteImages(result, rewriteOf(output, context), context.options);
+      places.push(...(await writeOutput(last, output, context)));
+    });
   }
   return { image: last, places };
 }
 
-function rewriteOf(output: Output | undefined, { options, annotations }: WriteContext): RewriteOptions {
-  const isImage = output === undefined || !["local", "tar"].includes(output.type);
-  const pairs = isImage ? [...annotations, ...(output?.annotations ?? [])] : [];
-  return {
-    mediaTypes: isImage && output?.mediaTypes === "docker" ? "docker" : "oci",
-    forceCompression:
-      isImage && output?.forceCompression === true ? (output.compression ?? options.compression) : undefined,
-    clampTimes: output?.rewriteTimestamp === true ? options.epoch : undefined,
-    annotations: sortAnnotations(pairs),
-  };
-}
-
-const ANNOTATION_TYPES = ["manifest", "index", "manifest-descriptor", "index-descriptor"];
-
-function sortAnnotations(pairs: readonly (readonly [string, string])[]): Annotations {
-  const sorted: Record<string, Record<string, string>> = {
-    manifest: {},
-    index: {},
-    "manifest-descriptor": {},
-    "index-descriptor": {},
-  };
-  for (const [name, value] of pairs) {
-    const match = /^((?:[a-z-]+,?)+):(.+)$/.exec(name);
-    const types = match?.[1]?.split(",") ?? ["manifest"];
-    const known = types.every((type) => ANNOTATION_TYPES.includes(type));
-    for (const type of known ? types : ["manifest"])
-      Object.assign(sorted[type] ?? {}, { [known && match !== null ? (match[2] ?? "") : name]: value });
+function describeOutput({ type, dest, push }: Output): string {
+  switch (type) {
+    case "local":
+      return `writing files to ${dest}`;
+    case "tar":
+    case "oci":
+      return `writing ${type} ${dest ?? "-"}`;
+    case "docker":
+      return dest === undefined ? "loading into Docker" : `writing docker archive ${dest}`;
+    case "image":
+    case "registry":
+      return push ? "pushing" : "keeping in the store";
+    default:
+      return type satisfies never;
   }
+}
+
+function rewriteOf(output: Output, { options, annotations }: WriteContext): RewriteOptions {
+  const isImage = output.type !== "local" && output.type !== "tar";
   return {
-    manifest: sorted["manifest"] ?? {},
-    index: sorted["index"] ?? {},
-    manifestDescriptor: sorted["manifest-descriptor"] ?? {},
+    mediaTypes: isImage && output.mediaTypes === "docker" ? "docker" : "oci",
+    forceCompression: isImage && output.forceCompression ? (output.compression ?? options.compression) : undefined,
+    clampTimes: output.rewriteTimestamp ? options.epoch : undefined,
+    annotations: sortAnnotations(isImage ? [...annotations, ...output.annotations] : []),
   };
 }
 
-async function writeOutput(image: ImageOutput, output: Output, context: WriteContext): Promise<readonly string[]> {
-  const { options } = context;
-  const references =
-    output.names.length === 0 ? context.tags : output.names.map((name) => withDefaultTag(parseReference(name)));
-  const names = references.map(formatReference);
-  const archive = { names, signal: options.signal };
+function namesOf(output: Output, tags: readonly Reference[]): readonly Reference[] {
+  return output.names.length === 0 ? tags : imageNames(output.names);
+}
+
+async function writeOutput(image: ImageOutput, output: Output, context: WriteContext): Promise<readonly Place[]> {
+  const { options, tags } = context;
+  const { signal } = options;
+  const { dest = "-", platformSplit } = output;
+  const references = namesOf(output, tags);
+  const archive = { names: references.map(formatReference), signal };
   switch (output.type) {
     case "local":
-      await exportLocal(image.images, output.dest ?? ".", { build: options, split: undefined });
-      return [`files in ${output.dest}`];
+      await exportLocal(image.images, dest, { build: options, split: platformSplit });
+      return [{ where: `files in ${dest}`, look: `ls ${dest}` }];
     case "tar":
-      return writeArchive(exportTar(image.images, { build: options, split: undefined }), output, options.signal);
+      return writeArchive(exportTar(image.images, { build: options, split: platformSplit }), output, {
+        signal,
+        look: `tar -tf ${dest}`,
+      });
     case "oci":
-      if (output.tar) return writeArchive(ociArchive(image, archive), output, options.signal);
-      await ociDirectory(image, output.dest ?? ".", archive);
-      return [`OCI layout ${output.dest}`];
+      if (output.tar)
+        return writeArchive(ociArchive(image, archive), output, { signal, look: `skopeo inspect oci-archive:${dest}` });
+      await ociDirectory(image, dest, archive);
+      return [{ where: `OCI layout ${dest}`, look: `skopeo inspect oci:${dest}:${references[0]?.tag ?? "latest"}` }];
     case "docker":
-      if (output.dest !== undefined) return writeArchive(dockerArchive(image, archive), output, options.signal);
-      await loadIntoDocker(dockerArchive(image, archive), options.signal);
-      return [`Docker, as ${references.map(familiarReference).join(", ") || image.descriptor.digest}`];
+      return writeDocker(image, output, { references, signal });
     case "image":
     case "registry": {
-      const kept = output.type === "image" ? await keepInStore(image, references, context) : [];
-      return output.push ? [...kept, ...(await pushAll(image, references, context))] : kept;
+      const kept = output.store ? await keepInStore(image, references, options) : [];
+      return output.push ? [...kept, ...(await pushAll(image, references, { output, options }))] : kept;
     }
     default:
       return output.type satisfies never;
   }
 }
 
+async function writeDocker(
+  image: ImageOutput,
+  output: Output,
+  { references, signal }: { readonly references: readonly Reference[]; readonly signal: AbortSignal },
+): Promise<readonly Place[]> {
+  const chunks = dockerArchive(image, { names: references.map(formatReference), signal });
+  if (output.dest !== undefined) return writeArchive(chunks, output, { signal, look: `docker load -i ${output.dest}` });
+  await loadIntoDocker(chunks, signal);
+  const named = references.map(familiarReference);
+  const id = image.images[0]?.manifest.config.digest ?? image.descriptor.digest;
+  return [{ where: `Docker, as ${named.join(", ") || id}`, look: `docker run --rm ${named[0] ?? id}` }];
+}
+
 async function writeArchive(
   chunks: AsyncIterable<Uint8Array>,
-  { dest = "-" }: Output,
-  signal: AbortSignal,
-): Promise<readonly string[]> {
-  if (dest !== "-") {
-    await writeFileWhole(dest, chunks, signal);
-    return [`archive ${dest}`];
+  output: Output,
+  { signal, look }: { readonly signal: AbortSignal; readonly look: string },
+): Promise<readonly Place[]> {
+  const { dest = "-" } = output;
+  if (isStreamed(output)) {
+    await writeStream(process.stdout, chunks, signal);
+    return [{ where: "standard output", look: undefined }];
   }
-  if (process.stdout.isTTY)
-    throw new UsageError("Cannot write an archive to a terminal", "Give dest=FILE, or redirect the output");
-  await writeStream(process.stdout, chunks, signal);
-  return [];
+  await writeFileWhole(dest, chunks, signal);
+  return [{ where: `archive ${dest}`, look }];
 }
 
 async function keepInStore(
   image: ImageOutput,
   references: readonly Reference[],
-  { options }: WriteContext,
-): Promise<readonly string[]> {
+  options: BuildOptions,
+): Promise<readonly Place[]> {
+  const { store, signal } = options;
   await completeInStore(image.images, options);
-  await copyImage(image.content, options.store.content, { descriptor: image.descriptor, signal: options.signal });
-  for (const reference of references) await options.store.content.tag(image.descriptor, formatReference(reference));
-  const named = references.map(familiarReference);
-  return [`store ${options.store.path}${named.length === 0 ? "" : `, as ${named.join(", ")}`}`];
+  await copyImage(image.content, store.content, { descriptor: image.descriptor, signal });
+  for (const reference of references) await store.content.tag(image.descriptor, formatReference(reference));
+  const [first] = references;
+  const named = references.length === 0 ? "" : `, as ${references.map(familiarReference).join(", ")}`;
+  const look = first === undefined ? undefined : `skopeo inspect oci:${store.path}:${formatReference(first)}`;
+  return [{ where: `store ${store.path}${named}`, look }];
 }
 
 async function pushAll(
   image: ImageOutput,
   references: readonly Reference[],
-  { options, progress }: WriteContext,
-): Promise<readonly string[]> {
-  if (references.length === 0)
-    throw new UsageError("Cannot push: the image has no name", "Give one with --tag REGISTRY/REPOSITORY:TAG");
+  { output, options }: { readonly output: Output; readonly options: BuildOptions },
+): Promise<readonly Place[]> {
+  const places: Place[] = [];
   for (const reference of references) {
-    const repository = openRepository(reference);
+    const repository: Repository = openRepository(reference);
     await copyImage(image.content, repository, {
       descriptor: image.descriptor,
-      tag: reference.tag ?? "latest",
+      ...(output.byDigest ? {} : { tag: reference.tag ?? "latest" }),
       signal: options.signal,
       mountFrom: (descriptor) => mountSources(image, { digest: descriptor.digest, reference }),
       onProgress: (descriptor, current) =>
-        progress.onEvent({
+        options.onEvent({
           type: "transfer",
           direction: "push",
           name: descriptor.digest,
@@ -180,8 +216,12 @@ async function pushAll(
           done: current === descriptor.size,
         }),
     });
+    const { registry, repository: name } = reference;
+    const pinned = `${registry}/${name}@${image.descriptor.digest}`;
+    const where = output.byDigest ? pinned : `${formatReference(reference)}@${image.descriptor.digest}`;
+    places.push({ where: `registry ${where}`, look: `docker pull ${pinned}` });
   }
-  return references.map((reference) => `registry ${formatReference(reference)}@${image.descriptor.digest}`);
+  return places;
 }
 
 /** A base's layers may be in the base's own repository at the same registry: nothing has to move then. */

@@ -2,7 +2,7 @@ import { readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { expect, test } from "vitest";
 import { BUILD_FLAGS } from "../src/build-flags.ts";
-import { formatFlags } from "../src/flags.ts";
+import { formatFlags } from "../src/format-help.ts";
 
 const file = join(import.meta.dirname, "../../../docs/cli.md");
 

@@ -65,7 +65,6 @@ describe("parseOutputs()", () => {
 
   test.each([
     "type=zip",
-    "type=oci",
     "type=local,dest=-",
     "type=oci,dest=a,colour=red",
     "type=oci,dest=a,compression=lzma",

@@ -1,48 +1,85 @@
-import { writeFile } from "node:fs/promises";
-import { openLocalStore } from "@varve/cache";
+import { type LocalStore, openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
-import { runChecks, showChecks } from "../checks.ts";
-import { build, type BuildOptions, type BuildResult, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
-import { buildGraph } from "@varve/graph";
-import {
-  familiarReference,
-  formatPlatform,
-  formatReference,
-  hostPlatform,
-  parseReference,
-  type Reference,
-  withDefaultTag,
-} from "@varve/oci";
+import { build, type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
+import { type BuildGraph, buildGraph } from "@varve/graph";
+import { hostPlatform } from "@varve/oci";
 import { BUILD_FLAGS } from "../build-flags.ts";
-import { buildArgs, epochOf, keyValues, platforms, runDefaults, secrets, sshAgents } from "../build-settings.ts";
+import {
+  buildArgs,
+  entitlements,
+  epochOf,
+  imageNames,
+  keyValues,
+  platforms,
+  runDefaults,
+  secrets,
+  sshAgents,
+} from "../build-settings.ts";
+import { runChecks, showChecks } from "../checks.ts";
 import { UsageError } from "../errors.ts";
-import { type Parsed, parseFlags } from "../flags.ts";
+import type { Command } from "../command.ts";
+import type { Parsed } from "../flags.ts";
+import { checkForeignFlags, FOREIGN_FLAGS } from "../foreign-flags.ts";
 import { createImageFinder } from "../images.ts";
 import { type Output, parseCompression, parseOutputs } from "../outputs.ts";
+import { inPhase } from "../phase.ts";
 import { exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
-import { formatSeconds, type Progress } from "../progress/progress.ts";
+import type { Progress } from "../progress/progress.ts";
+import { removeStaleFiles, report } from "../report.ts";
 import { openSources, type Sources } from "../sources.ts";
 import { storePath } from "../store-path.ts";
+import { showTargets } from "../targets.ts";
 import { VERSION } from "../version.ts";
-import { writeOutputs, type Written } from "../write-outputs.ts";
+import { checkOutputs, type WriteContext, writeOutputs } from "../write-outputs.ts";
 
-/** `varve build`: gives the exit code. */
-export async function runBuild(argv: readonly string[], signal: AbortSignal): Promise<number> {
+/** The words of a command line, read and found possible. */
+interface Plan extends Omit<WriteContext, "options"> {
+  readonly flags: Parsed;
+  readonly method: "build" | "check" | "targets";
+  readonly outputs: readonly Output[];
+  readonly started: number;
+}
+
+interface Surroundings {
+  readonly progress: Progress;
+  readonly signal: AbortSignal;
+  /** Opens the store when it is first asked for. */
+  readonly store: () => Promise<LocalStore>;
+  readonly onWarning: (message: string) => void;
+  /** Told as soon as the Dockerfile is read: errors show its lines. */
+  readonly onSource: (source: Sources) => void;
+}
+
+/** `varve build`. */
+export const buildCommand: Command = {
+  usage: "[OPTIONS] PATH",
+  description: "Builds an image from a Dockerfile. Without --tag and --output it stays in the store.",
+  flags: [...BUILD_FLAGS, ...FOREIGN_FLAGS.map((flag) => ({ ...flag, hidden: true }))],
+  examples: [
+    "varve build -t app:1 .",
+    "varve build --push -t registry.example.com/team/app:1 .",
+    "varve build -o type=oci,dest=app.tar --target test .",
+  ],
+  entersNamespace: true,
+  run: runBuild,
+};
+
+async function runBuild(flags: Parsed, signal: AbortSignal): Promise<number> {
   let source: { readonly text: string; readonly file: string } | undefined;
   let progress: Progress | undefined;
   try {
-    const flags = parseFlags(argv, BUILD_FLAGS);
-    checkFlags(flags);
-    const outputs = parseOutputs(flags);
-    progress = createProgress(
-      flags.is("quiet") ? "quiet" : (flags.value("progress") ?? process.env["BUILDKIT_PROGRESS"] ?? "auto"),
-    );
-    const sources = await openSources(flags);
-    source = { text: sources.dockerfile, file: sources.file };
-    if (flags.is("check") || flags.value("call") === "check") return showChecks(source);
-    await buildFrom(sources, { flags, outputs, progress, signal });
-    return 0;
+    const plan = planBuild(flags, performance.now());
+    const display = createProgress(progressMode(plan.flags));
+    progress = display;
+    const onWarning = (message: string): void => display.onEvent({ type: "warning", message });
+    checkForeignFlags(plan.flags, onWarning);
+    await using resources = new AsyncDisposableStack();
+    let opened: Promise<LocalStore> | undefined;
+    const open = async (): Promise<LocalStore> =>
+      resources.use(await openLocalStore(storePath(plan.flags.value("store")), { onWarning }));
+    const onSource = ({ dockerfile: text, file }: Sources): void => void (source = { text, file });
+    return await runPlan(plan, { progress: display, signal, store: () => (opened ??= open()), onWarning, onSource });
   } catch (error) {
     progress?.end();
     const told =
@@ -54,130 +91,120 @@ export async function runBuild(argv: readonly string[], signal: AbortSignal): Pr
   }
 }
 
-const NO_ATTESTATIONS = "varve writes no attestations: leave the flag out, or set it to false";
+function progressMode(flags: Parsed): string {
+  return flags.is("quiet") ? "quiet" : (flags.value("progress") ?? process.env["BUILDKIT_PROGRESS"] ?? "auto");
+}
 
-function checkFlags(flags: Parsed): void {
-  for (const name of ["provenance", "sbom"]) {
-    const value = flags.value(name);
-    if (value !== undefined && value !== "false" && value !== "disabled=true")
-      throw new UsageError(`Cannot use --${name}=${value}`, NO_ATTESTATIONS);
-  }
-  const runner = flags.value("runner") ?? "auto";
-  if (!["auto", "runc", "crun", "unshare", "chroot"].includes(runner))
-    throw new UsageError(`Cannot use --runner "${runner}": wanted auto, runc, crun, unshare or chroot`);
-  const snapshotter = flags.value("snapshotter") ?? "auto";
-  if (!["auto", "overlay", "copy"].includes(snapshotter))
-    throw new UsageError(`Cannot use --snapshotter "${snapshotter}": wanted auto, overlay or copy`);
-  const call = flags.value("call") ?? "build";
-  if (call !== "build" && call !== "check") {
-    throw new UsageError(`Cannot use --call=${call}: wanted build or check`);
+/** @throws UsageError for what can be known to be wrong before anything is read. */
+function planBuild(flags: Parsed, started: number): Plan {
+  oneOf(flags, "runner", ["auto", "runc", "crun", "unshare", "chroot"]);
+  oneOf(flags, "snapshotter", ["auto", "overlay", "copy"]);
+  const outputs = parseOutputs(flags);
+  const tags = imageNames(flags.list("tag"));
+  const annotations = Object.entries(keyValues(flags, "annotation"));
+  checkOutputs(outputs, { tags, annotations });
+  const method = flags.is("check") ? "check" : oneOf(flags, "call", ["build", "check", "targets"]);
+  return { flags, method: method ?? "build", outputs, tags, annotations, started };
+}
+
+function oneOf<T extends string>(flags: Parsed, name: string, words: readonly T[]): T | undefined {
+  const value = flags.value(name);
+  const word = words.find((each) => each === value);
+  if (value === undefined || word !== undefined) return word;
+  throw new UsageError(`Cannot use --${name} "${value}": wanted ${words.join(", ")}`);
+}
+
+async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> {
+  const { flags, method } = plan;
+  const { store, progress } = surroundings;
+  const makeScratch = async (): Promise<string> => (await store()).makeTemporaryDirectory("tmp");
+  const sources = await openSources(flags, makeScratch);
+  surroundings.onSource(sources);
+  const source = { text: sources.dockerfile, file: sources.file };
+  switch (method) {
+    case "check":
+      progress.end();
+      return showChecks(source);
+    case "targets":
+      progress.end();
+      return showTargets(source);
+    case "build":
+      await buildFrom(sources, plan, surroundings);
+      return 0;
+    default:
+      return method satisfies never;
   }
 }
 
-interface BuildContext {
-  readonly flags: Parsed;
-  readonly outputs: readonly Output[];
-  readonly progress: Progress;
-  readonly signal: AbortSignal;
+async function buildFrom(sources: Sources, plan: Plan, surroundings: Surroundings): Promise<void> {
+  const { flags, outputs } = plan;
+  const { progress } = surroundings;
+  await removeStaleFiles(flags);
+  const options = await createOptions(sources, plan, surroundings);
+  const graphs = await createGraphs(sources, flags, { ...surroundings, options });
+  checkEntitlements(graphs, entitlements(flags));
+  const result = await build(graphs, options);
+  const written = await writeOutputs(result, outputs, { ...plan, options });
+  progress.end();
+  await report(result, written, { ...plan, duration: performance.now() - plan.started });
 }
 
-async function buildFrom(sources: Sources, context: BuildContext): Promise<void> {
-  const { flags, outputs, progress, signal } = context;
-  const started = performance.now();
-  const args = buildArgs(flags);
-  const tags = flags.list("tag").map((name) => withDefaultTag(parseReference(name)));
-  const parsed = parseDockerfile(sources.dockerfile, { file: sources.file });
-  const onWarning = (message: string): void => progress.onEvent({ type: "warning", message });
-  for (const warning of runChecks(parsed, args.get("BUILDKIT_DOCKERFILE_CHECK"))) onWarning(warning);
-  await using store = await openLocalStore(storePath(flags.value("store")), { onWarning });
-  const graphs = await Promise.all(
-    chosenPlatforms(flags).map((platform) =>
-      buildGraph(parsed.dockerfile, {
-        target: flags.value("target"),
-        platform,
-        buildPlatform: hostPlatform(),
-        buildArgs: args,
-        labels: keyValues(flags, "label"),
-        namedContexts: sources.namedContexts,
-        noCache: flags.is("no-cache") || flags.list("no-cache-filter").flatMap((names) => names.split(",")),
-        runDefaults: runDefaults(flags, args),
-        resolveImage: createImageFinder({ store, pull: flags.is("pull"), onWarning, signal }),
-        onWarning,
-      }),
-    ),
-  );
-  const compression = parseCompression(flags.value("compression"), undefined) ??
-    outputs.find((output) => output.compression !== undefined)?.compression ?? { type: "gzip" };
-  const options: BuildOptions = {
+async function createOptions(
+  { contexts }: Sources,
+  { flags, outputs }: Plan,
+  { store: openStore, signal, progress }: Surroundings,
+): Promise<BuildOptions> {
+  const store = await openStore();
+  const asked = outputs.find(({ compression }) => compression !== undefined)?.compression;
+  return {
     store,
     cache: store,
-    contexts: sources.contexts,
+    contexts,
     runner: (flags.value("runner") ?? "auto") as BuildOptions["runner"],
     snapshotter: (flags.value("snapshotter") ?? "auto") as BuildOptions["snapshotter"],
     secrets: secrets(flags),
     ssh: sshAgents(flags),
     concurrency: DEFAULT_CONCURRENCY,
-    epoch: epochOf(args),
-    compression,
+    epoch: epochOf(buildArgs(flags)),
+    compression: parseCompression(flags.value("compression"), undefined) ?? asked ?? { type: "gzip" },
     producer: `varve/${VERSION}`,
     signal,
     onEvent: (event) => progress.onEvent(event),
   };
-  const result = await build(graphs, options);
-  const annotations = Object.entries(keyValues(flags, "annotation"));
-  const written = await writeOutputs(result, outputs, { options, tags, annotations, progress });
-  progress.end();
-  await report(result, written, { flags, tags, seconds: performance.now() - started });
 }
 
-function chosenPlatforms(flags: Parsed): ReturnType<typeof platforms> {
-  const chosen = platforms(flags);
-  return chosen.length === 0 ? [hostPlatform()] : chosen;
+async function createGraphs(
+  { dockerfile, file, namedContexts }: Sources,
+  flags: Parsed,
+  { options, onWarning }: Surroundings & { readonly options: BuildOptions },
+): Promise<readonly BuildGraph[]> {
+  const { store, signal, onEvent } = options;
+  const parsed = parseDockerfile(dockerfile, { file });
+  const args = buildArgs(flags);
+  for (const warning of runChecks(parsed, args.get("BUILDKIT_DOCKERFILE_CHECK"))) onWarning(warning);
+  const common = {
+    target: flags.value("target"),
+    buildPlatform: hostPlatform(),
+    buildArgs: args,
+    labels: keyValues(flags, "label"),
+    namedContexts,
+    noCache: flags.is("no-cache") || flags.list("no-cache-filter").flatMap((names) => names.split(",")),
+    runDefaults: runDefaults(flags, args),
+    resolveImage: createImageFinder({ store, pull: flags.is("pull"), onWarning, signal }),
+    onWarning,
+  };
+  return inPhase("looking up base images", onEvent, () =>
+    Promise.all(platforms(flags).map((platform) => buildGraph(parsed.dockerfile, { ...common, platform }))),
+  );
 }
 
-interface ReportContext {
-  readonly flags: Parsed;
-  readonly tags: readonly Reference[];
-  readonly seconds: number;
-}
-
-/** The image's ID on standard output, where it is on standard error; files where they were asked for. */
-async function report(
-  { counts }: BuildResult,
-  { image, places }: Written,
-  { flags, tags, seconds }: ReportContext,
-): Promise<void> {
-  const [first] = image.images;
-  const id = image.images.length === 1 && first !== undefined ? first.manifest.config.digest : image.descriptor.digest;
-  const idFile = flags.value("iidfile");
-  if (idFile !== undefined) await writeFile(idFile, id);
-  const metadataFile = flags.value("metadata-file");
-  if (metadataFile !== undefined) {
-    const metadata = {
-      "containerimage.config.digest": id,
-      "containerimage.digest": image.descriptor.digest,
-      "containerimage.descriptor": image.descriptor,
-      ...(tags.length === 0 ? {} : { "image.name": tags.map(formatReference).join(",") }),
-    };
-    await writeFile(metadataFile, `${JSON.stringify(metadata, undefined, 2)}\n`);
-  }
-  const toStdout = flags.list("output").some((text) => /(^-$|dest=-(,|$))/.test(text));
-  if (!flags.is("quiet")) process.stderr.write(`${summary(counts, { seconds, places, image, tags })}\n`);
-  if (!toStdout) process.stdout.write(`${id}\n`);
-}
-
-interface SummaryContext {
-  readonly seconds: number;
-  readonly places: readonly string[];
-  readonly image: Written["image"];
-  readonly tags: readonly Reference[];
-}
-
-function summary({ steps, cached }: BuildResult["counts"], { seconds, places, image, tags }: SummaryContext): string {
-  const platformNames = image.images.map(({ platform }) => formatPlatform(platform)).join(", ");
-  const lines = [
-    `built ${tags.map(familiarReference).join(", ") || "image"} (${platformNames}) in ${formatSeconds(seconds)}: ${steps} steps, ${cached} cached`,
-    `manifest ${image.descriptor.digest}`,
-  ];
-  return [...lines, ...places.map((place) => `in ${place}`)].join("\n");
+function checkEntitlements(graphs: readonly BuildGraph[], allowed: ReadonlySet<string>): void {
+  const asked = graphs
+    .flatMap(({ steps }) => steps)
+    .find((step) => step.kind === "run" && step.security === "insecure");
+  if (asked !== undefined && !allowed.has("security.insecure"))
+    throw new UsageError(
+      `Cannot run "${asked.name}" with --security=insecure: it is not allowed`,
+      "Allow it with --allow security.insecure",
+    );
 }

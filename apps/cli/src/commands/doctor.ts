@@ -2,16 +2,16 @@ import { openLocalStore } from "@varve/cache";
 import { probeRunners, selectSnapshotter } from "@varve/executor";
 import { authFiles } from "@varve/registry";
 import { existsSync } from "node:fs";
-import { type Flag, parseFlags } from "../flags.ts";
-import { exitCodeOf, formatError } from "../print-error.ts";
+import type { Command } from "../command.ts";
 import { storePath } from "../store-path.ts";
 
-const FLAGS: readonly Flag[] = [{ name: "store", value: "DIR", description: "The store to look at" }];
-
 /** `varve doctor`: 0 where builds with RUN work here, 1 where they do not. */
-export async function runDoctor(argv: readonly string[]): Promise<number> {
-  try {
-    const flags = parseFlags(argv, FLAGS);
+export const doctorCommand: Command = {
+  usage: "[OPTIONS]",
+  description: "Says what works on this machine, and why the rest does not. Exit code 1: RUN can't work here.",
+  flags: [{ name: "store", value: "DIR", description: "The store to look at" }],
+  examples: ["varve doctor"],
+  async run(flags) {
     const path = storePath(flags.value("store"));
     const runners = await probeRunners();
     const lines = [
@@ -20,17 +20,15 @@ export async function runDoctor(argv: readonly string[]): Promise<number> {
       `store        ${path}`,
       `snapshotter  ${await snapshotterName(path)}`,
       ...runners.map(
-        ({ name, problem }) => `runner       ${name}: ${problem === undefined ? "works" : `does not work: ${problem}`}`,
+        ({ name, problem, hint }) =>
+          `runner       ${name}: ${problem === undefined ? "works" : `does not work: ${problem}; ${hint}`}`,
       ),
       ...authFiles().map((file) => `credentials  ${file}: ${existsSync(file) ? "present" : "absent"}`),
     ];
     process.stdout.write(`${lines.join("\n")}\n`);
     return runners.some(({ problem }) => problem === undefined) ? 0 : 1;
-  } catch (error) {
-    process.stderr.write(`${formatError(error, undefined)}\n`);
-    return exitCodeOf(error);
-  }
-}
+  },
+};
 
 async function snapshotterName(path: string): Promise<string> {
   await using store = await openLocalStore(path);

@@ -1,7 +1,13 @@
 import type { BuildEvent } from "@varve/executor";
 import type { Progress, Screen } from "./progress.ts";
 
-/** One JSON object a line for each event: docs/progress.md. Steps are numbered in the order in which they appear. */
+/** Between two lines about one transfer: milliseconds. */
+const TRANSFER_INTERVAL = 100;
+
+/**
+ * One JSON object a line for each event: docs/progress.md. Steps are numbered in the order in which they appear; of a
+ * transfer's events ten a second are told, and the last.
+ */
 export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
   const numbers = new Map<object, number>();
   const print = (value: object): void => screen.write(`${JSON.stringify(value)}\n`);
@@ -10,8 +16,16 @@ export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
     numbers.set(step, number);
     return number;
   };
+  const told = new Map<string, number>();
+  const isDue = ({ name, done }: Extract<BuildEvent, { type: "transfer" }>): boolean => {
+    const now = performance.now();
+    if (!done && now - (told.get(name) ?? -TRANSFER_INTERVAL) < TRANSFER_INTERVAL) return false;
+    told.set(name, now);
+    return true;
+  };
   return {
     onEvent(event: BuildEvent) {
+      if (event.type === "transfer" && !isDue(event)) return undefined;
       if (!("step" in event)) return print(event);
       const { step, ...rest } = event;
       const place = step.location === undefined ? {} : { file: step.location.file, line: step.location.line };

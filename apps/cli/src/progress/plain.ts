@@ -1,31 +1,30 @@
 import type { BuildEvent } from "@varve/executor";
-import type { Step } from "@varve/graph";
-import { formatBytes, formatSeconds, type Progress, type Screen, shortName } from "./progress.ts";
+import { formatBytes, formatSeconds, type Progress, type Screen, shortName, type Subject } from "./progress.ts";
 
 /** Names longer than this are cut: characters. */
 const NAME_WIDTH = 200;
 
 /** One line after the other, each with the number of its step: for logs. */
 export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
-  const numbers = new Map<Step, number>();
-  const started = new Map<Step, number>();
-  const rest = new Map<Step, string>();
-  const print = (step: Step, text: string): void => {
-    let number = numbers.get(step);
+  const numbers = new Map<Subject, number>();
+  const started = new Map<Subject, number>();
+  const rest = new Map<Subject, string>();
+  const print = (subject: Subject, text: string): void => {
+    let number = numbers.get(subject);
     if (number === undefined) {
       number = numbers.size + 1;
-      numbers.set(step, number);
-      screen.write(`#${number} ${shortName(step, NAME_WIDTH)}\n`);
+      numbers.set(subject, number);
+      screen.write(`#${number} ${shortName(subject, NAME_WIDTH)}\n`);
     }
     if (text !== "") screen.write(`#${number} ${text}\n`);
   };
-  const printOutput = (step: Step, text: string): void => {
+  const printOutput = (step: Subject, text: string): void => {
     const lines = ((rest.get(step) ?? "") + text).split(/\r?\n|\r/);
     rest.set(step, lines.pop() ?? "");
     const elapsed = ((Date.now() - (started.get(step) ?? Date.now())) / 1000).toFixed(3);
     for (const line of lines) print(step, `${elapsed} ${line}`);
   };
-  const flush = (step: Step): void => {
+  const flush = (step: Subject): void => {
     if ((rest.get(step) ?? "") !== "") printOutput(step, "\n");
   };
   return {
@@ -52,8 +51,10 @@ export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
           if (event.done) screen.write(`${event.direction} ${event.name} ${formatBytes(event.current)} done\n`);
           return undefined;
         case "phase":
-          if (event.state === "started") screen.write(`${event.name}\n`);
-          return undefined;
+          if (event.state === "finished")
+            return print(event.name, `DONE ${formatSeconds(event.time - (started.get(event.name) ?? event.time))}`);
+          started.set(event.name, event.time);
+          return print(event.name, "");
         case "warning":
           return screen.write(`WARNING ${event.message}\n`);
         default:

@@ -31,8 +31,12 @@ export function formatBytes(bytes: number): string {
   return `${power === 0 ? bytes : (bytes / 1000 ** power).toFixed(1)} ${units[power]}`;
 }
 
-/** A step's name on one line, at most `width` columns. */
-export function shortName(step: Step, width: number): string {
-  const line = step.name.replaceAll(/\s+/g, " ");
+/** What a line of progress is about: a step, or a phase by its name. */
+export type Subject = Step | string;
+
+/** The name of a step or phase on one line, at most `width` columns. */
+export function shortName(subject: Subject, width: number): string {
+  const name = typeof subject === "string" ? subject : subject.name;
+  const line = name.replaceAll(/\s+/g, " ");
   return line.length > width ? `${line.slice(0, Math.max(0, width - 1))}…` : line;
 }

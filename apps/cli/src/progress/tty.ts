@@ -1,6 +1,5 @@
 import type { BuildEvent } from "@varve/executor";
-import type { Step } from "@varve/graph";
-import { formatBytes, formatSeconds, type Progress, type Screen, shortName } from "./progress.ts";
+import { formatBytes, formatSeconds, type Progress, type Screen, shortName, type Subject } from "./progress.ts";
 
 const INTERVAL = 100;
 const MOST_RUNNING = 8;
@@ -41,7 +40,7 @@ function createLiveArea(screen: Screen, lines: () => readonly string[]): LiveAre
 
 /** What is done scrolls away above; what runs is redrawn below: each step with its time and its last line. */
 export function createTtyProgress(screen: Screen): Progress {
-  const running = new Map<Step, Running>();
+  const running = new Map<Subject, Running>();
   const transfers = new Map<string, Extract<BuildEvent, { type: "transfer" }>>();
   const paint = (color: keyof typeof COLORS, text: string): string =>
     screen.colors ? COLORS[color] + text + COLORS.none : text;
@@ -50,7 +49,7 @@ export function createTtyProgress(screen: Screen): Progress {
     ...transferLines(transfers, screen.columns),
   ]);
   const width = (): number => Math.max(20, screen.columns - 12);
-  const finish = (step: Step, text: string): void => {
+  const finish = (step: Subject, text: string): void => {
     running.delete(step);
     area.above(text);
   };
@@ -77,6 +76,8 @@ export function createTtyProgress(screen: Screen): Progress {
           else transfers.set(event.name, event);
           return undefined;
         case "phase":
+          if (event.state === "finished") running.delete(event.name);
+          else running.set(event.name, { started: event.time, line: "" });
           return undefined;
         case "warning":
           return area.above(`${paint("yellow", "WARNING ")} ${event.message}`);
@@ -104,14 +105,14 @@ function printable(line: string): string {
 }
 
 function runningLines(
-  running: ReadonlyMap<Step, Running>,
+  running: ReadonlyMap<Subject, Running>,
   columns: number,
   paint: (color: "dim", text: string) => string,
 ): string[] {
   const shown = [...running].slice(0, MOST_RUNNING);
-  const lines = shown.flatMap(([step, { started, line }]) => {
+  const lines = shown.flatMap(([subject, { started, line }]) => {
     const time = formatSeconds(Date.now() - started).padStart(7);
-    const head = `${time}  ${shortName(step, Math.max(20, columns - 12))}`;
+    const head = `${time}  ${shortName(subject, Math.max(20, columns - 12))}`;
     return line === "" ? [head] : [head, paint("dim", `         ${line.slice(0, Math.max(10, columns - 12))}`)];
   });
   const hidden = running.size - shown.length;

@@ -1,0 +1,61 @@
+import { rm, writeFile } from "node:fs/promises";
+import type { BuildResult } from "@varve/executor";
+import { familiarReference, formatPlatform, formatReference, type Reference } from "@varve/oci";
+import type { Parsed } from "./flags.ts";
+import { isStreamed, type Output } from "./outputs.ts";
+import { formatSeconds } from "./progress/progress.ts";
+import type { Written } from "./write-outputs.ts";
+
+export interface ReportContext {
+  readonly flags: Parsed;
+  readonly outputs: readonly Output[];
+  readonly tags: readonly Reference[];
+  /** Of the whole build: milliseconds. */
+  readonly duration: number;
+}
+
+/** Removes what an earlier build left at `--iidfile`, so that a build that fails leaves no ID of another image. */
+export async function removeStaleFiles(flags: Parsed): Promise<void> {
+  const file = flags.value("iidfile");
+  if (file !== undefined) await rm(file, { force: true });
+}
+
+/** The image's ID on standard output, what was built and where it is on standard error, and the files asked for. */
+export async function report(result: BuildResult, written: Written, context: ReportContext): Promise<void> {
+  const { flags, outputs } = context;
+  const id = imageId(written);
+  const idFile = flags.value("iidfile");
+  if (idFile !== undefined) await writeFile(idFile, id);
+  const metadataFile = flags.value("metadata-file");
+  if (metadataFile !== undefined) await writeFile(metadataFile, describeMetadata(written, context));
+  if (!flags.is("quiet")) process.stderr.write(`${summarize(result, written, context)}\n`);
+  if (!outputs.some(isStreamed)) process.stdout.write(`${id}\n`);
+}
+
+/** As Docker has it: the digest of the config; of several images, of their index. */
+function imageId({ image }: Written): string {
+  const [only, ...others] = image.images;
+  return only !== undefined && others.length === 0 ? only.manifest.config.digest : image.descriptor.digest;
+}
+
+/** buildx's keys. */
+function describeMetadata({ image }: Written, { tags }: ReportContext): string {
+  const [only, ...others] = image.images;
+  const metadata = {
+    ...(only === undefined || others.length > 0 ? {} : { "containerimage.config.digest": only.manifest.config.digest }),
+    "containerimage.descriptor": image.descriptor,
+    "containerimage.digest": image.descriptor.digest,
+    ...(tags.length === 0 ? {} : { "image.name": tags.map(formatReference).join(",") }),
+  };
+  return `${JSON.stringify(metadata, undefined, 2)}\n`;
+}
+
+function summarize({ counts }: BuildResult, { image, places }: Written, { tags, duration }: ReportContext): string {
+  const platforms = image.images.map(({ platform }) => formatPlatform(platform)).join(", ");
+  const name = tags.map(familiarReference).join(", ") || "image";
+  return [
+    `built ${name} (${platforms}) in ${formatSeconds(duration)}: ${counts.steps} steps, ${counts.cached} cached`,
+    `manifest ${image.descriptor.digest}`,
+    ...places.flatMap(({ where, look }) => [`in ${where}`, ...(look === undefined ? [] : [`   ${look}`])]),
+  ].join("\n");
+}
