@@ -28,6 +28,11 @@ export const BUILD_FLAGS: readonly Flag[] = [
     description: "build (default); check: look the Dockerfile over; targets: list its stages",
   },
   { name: "check", description: "Shorthand for --call=check" },
+  {
+    name: "config",
+    value: "FILE",
+    description: "Defaults of flags; without it varve.json or package.json, upward from PATH; none: no file",
+  },
   { name: "compression", value: "TYPE", description: "gzip (default), zstd or uncompressed, for layers that are made" },
   { name: "file", short: "f", value: "FILE", description: 'Name of the Dockerfile; "-" reads it from standard input' },
   { name: "iidfile", value: "FILE", description: "Write the image's ID to a file" },

@@ -31,6 +31,21 @@ export function formatError(
   return lines.join("\n");
 }
 
+/** An error as the last line of `--progress=json`: `code` is absent for varve's own mistakes. */
+export function describeError(error: unknown): object {
+  if (!(error instanceof Error)) return { type: "error", message: String(error) };
+  const { code, hint, location, place } = error as Error & Described;
+  const where = place?.location ?? location;
+  return {
+    type: "error",
+    ...(typeof code === "string" ? { code } : {}),
+    message: error.message,
+    ...(typeof hint === "string" ? { hint } : {}),
+    ...(place === undefined ? {} : { step: place.step }),
+    ...(where === undefined ? {} : { file: where.file, line: where.line }),
+  };
+}
+
 function stackOf(error: Error): string[] {
   const cause = error.cause instanceof Error ? ["caused by:", ...stackOf(error.cause)] : [];
   return [error.stack ?? "", ...cause];

@@ -12,6 +12,8 @@ export interface ReportContext {
   readonly tags: readonly Reference[];
   /** Of the whole build: milliseconds. */
   readonly duration: number;
+  /** Standard error is read by a program: one JSON object a line. */
+  readonly asJson: boolean;
 }
 
 /** Removes what an earlier build left at `--iidfile`, so that a build that fails leaves no ID of another image. */
@@ -28,7 +30,10 @@ export async function report(result: BuildResult, written: Written, context: Rep
   if (idFile !== undefined) await writeFile(idFile, id);
   const metadataFile = flags.value("metadata-file");
   if (metadataFile !== undefined) await writeFile(metadataFile, describeMetadata(written, context));
-  if (!flags.is("quiet")) process.stderr.write(`${summarize(result, written, context)}\n`);
+  const summary = context.asJson
+    ? JSON.stringify(describeResult(result, written, context))
+    : summarize(result, written, context);
+  if (!flags.is("quiet")) process.stderr.write(`${summary}\n`);
   if (!outputs.some(isStreamed)) process.stdout.write(`${id}\n`);
 }
 
@@ -48,6 +53,22 @@ function describeMetadata({ image }: Written, { tags }: ReportContext): string {
     ...(tags.length === 0 ? {} : { "image.name": tags.map(formatReference).join(",") }),
   };
   return `${JSON.stringify(metadata, undefined, 2)}\n`;
+}
+
+/** The last line of `--progress=json`. */
+function describeResult({ counts }: BuildResult, written: Written, { tags, duration }: ReportContext): object {
+  const { image, places } = written;
+  const { mediaType, digest, size } = image.descriptor;
+  return {
+    type: "result",
+    id: imageId(written),
+    descriptor: { mediaType, digest, size },
+    names: tags.map(formatReference),
+    platforms: image.images.map(({ platform }) => formatPlatform(platform)),
+    places: places.map(({ where }) => where),
+    ...counts,
+    duration: Math.round(duration),
+  };
 }
 
 function summarize({ counts }: BuildResult, { image, places }: Written, { tags, duration }: ReportContext): string {

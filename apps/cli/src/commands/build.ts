@@ -1,3 +1,4 @@
+import { relative } from "node:path";
 import { type LocalStore, openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
 import { build, type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
@@ -18,12 +19,13 @@ import {
 import { runChecks, showChecks } from "../checks.ts";
 import { UsageError } from "../errors.ts";
 import type { Command } from "../command.ts";
+import { withConfig } from "../config/with-config.ts";
 import type { Parsed } from "../flags.ts";
 import { checkForeignFlags, FOREIGN_FLAGS } from "../foreign-flags.ts";
 import { createImageFinder } from "../images.ts";
 import { type Output, parseCompression, parseOutputs } from "../outputs.ts";
 import { inPhase } from "../phase.ts";
-import { exitCodeOf, formatError } from "../print-error.ts";
+import { describeError, exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
 import type { Progress } from "../progress/progress.ts";
 import { removeStaleFiles, report } from "../report.ts";
@@ -65,13 +67,21 @@ export const buildCommand: Command = {
   run: runBuild,
 };
 
-async function runBuild(flags: Parsed, signal: AbortSignal): Promise<number> {
+async function runBuild(given: Parsed, signal: AbortSignal): Promise<number> {
   let source: { readonly text: string; readonly file: string } | undefined;
   let progress: Progress | undefined;
+  let asJson = isJson(given);
   try {
-    const plan = planBuild(flags, performance.now());
+    const started = performance.now();
+    let config: string | undefined;
+    const plan = planBuild(
+      withConfig(given, (file) => (config = file)),
+      started,
+    );
+    asJson = isJson(plan.flags);
     const display = createProgress(progressMode(plan.flags));
     progress = display;
+    if (config !== undefined) display.note(`config ${relative(process.cwd(), config)}`);
     const onWarning = (message: string): void => display.onEvent({ type: "warning", message });
     checkForeignFlags(plan.flags, onWarning);
     await using resources = new AsyncDisposableStack();
@@ -86,13 +96,18 @@ async function runBuild(flags: Parsed, signal: AbortSignal): Promise<number> {
       signal.aborted && !(error instanceof UsageError)
         ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
         : error;
-    process.stderr.write(`${formatError(told, source)}\n`);
+    process.stderr.write(`${asJson ? JSON.stringify(describeError(told)) : formatError(told, source)}\n`);
     return exitCodeOf(told);
   }
 }
 
 function progressMode(flags: Parsed): string {
   return flags.is("quiet") ? "quiet" : (flags.value("progress") ?? process.env["BUILDKIT_PROGRESS"] ?? "auto");
+}
+
+/** True where standard error is to be one JSON object a line, to the end. */
+function isJson(flags: Parsed): boolean {
+  return ["json", "rawjson"].includes(progressMode(flags));
 }
 
 /** @throws UsageError for what can be known to be wrong before anything is read. */
@@ -146,7 +161,11 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
   const result = await build(graphs, options);
   const written = await writeOutputs(result, outputs, { ...plan, options });
   progress.end();
-  await report(result, written, { ...plan, duration: performance.now() - plan.started });
+  await report(result, written, {
+    ...plan,
+    duration: performance.now() - plan.started,
+    asJson: isJson(flags),
+  });
 }
 
 async function createOptions(
