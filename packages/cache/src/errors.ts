@@ -5,7 +5,8 @@ export type CacheErrorCode =
   | "FORMAT_UNSUPPORTED"
   | "STORE_LOCKED"
   | "STORE_UNWRITABLE"
-  | "DISK_FULL";
+  | "DISK_FULL"
+  | "PROTOCOL_INVALID";
 
 /** Thrown where a store cannot be used or is asked to hold what it must not. */
 export class CacheError extends CodedError<CacheErrorCode> {}

@@ -3,3 +3,38 @@ export { openLocalStore, type LocalStoreOptions } from "./local-store.ts";
 export { createMemoryCache, createMemoryMemo } from "./memory-cache.ts";
 export { type Cache, type CacheIndex, type LocalStore, type Memo, type PutOptions, type PutOutcome } from "./ports.ts";
 export { type CacheKey, type CacheRecord, type RecordLayer } from "./record.ts";
+export {
+  parseLayer,
+  parseLayersResponse,
+  parseMountState,
+  parseRecord,
+  parseRecordsResponse,
+  parseSignedRecord,
+  parseVerifyKeys,
+} from "./remote/parse-protocol.ts";
+export {
+  type BuildReport,
+  type ErrorResponse,
+  type JsonValue,
+  type Lane,
+  type LayersResponse,
+  type LeaseResponse,
+  type LeaseWaitResponse,
+  type MountState,
+  PROTOCOL_LIMITS,
+  PROTOCOL_PATH,
+  type PutRecordResponse,
+  type RecordsResponse,
+  type ReportedStep,
+  type ResolveRequest,
+  type ResolveStep,
+  type RootfsNode,
+  type RootfsRef,
+  type SignedRecord,
+  type TokenResponse,
+  type UploadPart,
+  type UploadRequest,
+  type UploadState,
+  type VerifyKey,
+} from "./remote/protocol.ts";
+export { signatureInput, signRecord, type UnsignedRecord, verifyRecord } from "./remote/record-signature.ts";
