@@ -6,7 +6,8 @@ export type CacheErrorCode =
   | "STORE_LOCKED"
   | "STORE_UNWRITABLE"
   | "DISK_FULL"
-  | "PROTOCOL_INVALID";
+  | "PROTOCOL_INVALID"
+  | "CONTENT_LOST";
 
 /** Thrown where a store cannot be used or is asked to hold what it must not. */
 export class CacheError extends CodedError<CacheErrorCode> {}

@@ -1,7 +1,21 @@
+export { type CacheCounts, type FinishOptions, openBuildCache, type OpenBuildCache } from "./build-cache.ts";
 export { CacheError, type CacheErrorCode } from "./errors.ts";
 export { openLocalStore, type LocalStoreOptions } from "./local-store.ts";
 export { createMemoryCache, createMemoryMemo } from "./memory-cache.ts";
-export { type Cache, type CacheIndex, type LocalStore, type Memo, type PutOptions, type PutOutcome } from "./ports.ts";
+export {
+  type BuildCache,
+  type Cache,
+  type CacheIndex,
+  type FoundRecord,
+  type Lease,
+  type LocalStore,
+  type Memo,
+  type PutOptions,
+  type PutOutcome,
+  type RecordSource,
+  type RemoteCache,
+  type Turn,
+} from "./ports.ts";
 export { type CacheKey, type CacheRecord, type RecordLayer } from "./record.ts";
 export {
   parseLayer,

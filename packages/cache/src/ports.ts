@@ -1,5 +1,6 @@
-import type { Digest, IngestStore, Layout } from "@varve/oci";
+import type { ContentSource, Digest, IngestStore, Layout, TransferOptions } from "@varve/oci";
 import type { CacheKey, CacheRecord, RecordLayer } from "./record.ts";
+import type { ResolveRequest } from "./remote/protocol.ts";
 
 /** What `put` did: stored it, found the same layer there, or kept the other one that came first. */
 export type PutOutcome =
@@ -28,6 +29,64 @@ export interface CacheIndex {
 export interface Cache {
   readonly index: CacheIndex;
   readonly content: IngestStore;
+}
+
+/** Where a record was found: in this machine's store, in another cache, or after waiting for whoever made it. */
+export type RecordSource = "local" | "remote" | "waited";
+
+/** A record, and where it was found. Its blobs are in the content of the cache that gave it. */
+export interface FoundRecord {
+  readonly record: CacheRecord;
+  readonly source: RecordSource;
+}
+
+/** Whose turn it is to make the record of a key that nobody has. */
+export type Turn =
+  /** Ours. `end` gives it back, once the record was put or could not be made. */
+  | { readonly type: "ours"; readonly end: () => void }
+  /** Nobody's: it was made meanwhile. */
+  | { readonly type: "made"; readonly found: FoundRecord }
+  /** Another builder's. `wait` settles when it is worth asking again. */
+  | { readonly type: "theirs"; readonly wait: (signal: AbortSignal) => Promise<void> };
+
+/** The cache of a build: the store's, with the caches of others behind it. Others' faults are misses here. */
+export interface BuildCache {
+  /** Blobs of all records it gave. A stream ends with `CONTENT_LOST` where no cache has the blob any more. */
+  readonly content: ContentSource;
+  find(key: CacheKey): Promise<FoundRecord | undefined>;
+  /** Takes what makes the plan of the whole build, so that a cache far away can be asked once for all of it. */
+  foresee(plan: () => Promise<ResolveRequest>): void;
+  /** Stores a record whose blobs are in `content`, and offers it to others. */
+  put(record: CacheRecord, options?: PutOptions): Promise<void>;
+  /** A layer in the store by its content digest. */
+  findLayer(contentDigest: Digest): Promise<RecordLayer | undefined>;
+  /** Of all builders that miss one key, one makes it. Advice, no lock: a wait that takes too long ends with our turn. */
+  takeTurn(key: CacheKey): Promise<Turn>;
+}
+
+/** A lease on making the record of a key. */
+export type Lease =
+  | { readonly type: "granted"; readonly end: () => Promise<void> }
+  | { readonly type: "made"; readonly record: CacheRecord }
+  | { readonly type: "held"; readonly wait: (options: TransferOptions) => Promise<void> };
+
+/** A cache beyond this machine. Everything it does may fail; whoever asks can do without. */
+export interface RemoteCache {
+  /** For messages. */
+  readonly name: string;
+  /** Blobs of the records that it has. Streams are verified. */
+  readonly content: ContentSource;
+  /** The records of `keys`, in their order. */
+  getMany(keys: readonly CacheKey[]): Promise<readonly (CacheRecord | undefined)[]>;
+  /** The records of a plan, as far as there are any, in any order. */
+  readonly resolve?: (plan: ResolveRequest) => Promise<readonly CacheRecord[]>;
+  /** Takes a record and the blobs that it names, from `blobs`; undefined where the cache is only read. */
+  readonly put?: (record: CacheRecord, blobs: ContentSource, options?: PutOptions & TransferOptions) => Promise<void>;
+  /** Whether `put` is for records that were found as well, not only for new ones. */
+  readonly wantsFound?: boolean;
+  /** Ends what `put` began. `layers`: diff IDs of the images that were built. */
+  readonly finish?: (layers: ReadonlySet<Digest>, options?: TransferOptions) => Promise<void>;
+  readonly lease?: (key: CacheKey) => Promise<Lease>;
 }
 
 /** Small derived values by namespace and key, lost without harm: file digests of a context, segments of a layer. */

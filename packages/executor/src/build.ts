@@ -14,6 +14,7 @@ import { openFileDigests } from "./context/file-digests.ts";
 import { StepError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
 import { createLayers } from "./layers.ts";
+import { planSteps } from "./plan-steps.ts";
 import { createResolver } from "./resolve.ts";
 import type { RootfsLayer } from "./rootfs.ts";
 import { selectRunner } from "./run/select-runner.ts";
@@ -62,7 +63,8 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
     options.onEvent(event);
   };
   const session = createSession({ ...options, signal, onEvent });
-  const resolve = createResolver(session);
+  const { resolve, workOf } = createResolver(session);
+  options.cache.foresee(() => planSteps(graphs, workOf));
   const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
   try {
     const images = await Promise.all(builds);

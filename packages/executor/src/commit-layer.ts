@@ -17,7 +17,7 @@ export async function commitLayer(entries: readonly Entry[], options: BuildOptio
   const { store, cache, compression, signal } = options;
   const packed = await packLayer(entries, { store: store.content, compression, signal });
   store.use([packed.layer.descriptor.digest]);
-  const known = await cache.index.findLayer(packed.contentDigest);
+  const known = await cache.findLayer(packed.contentDigest);
   if (known !== undefined && known.descriptor.mediaType === packed.layer.descriptor.mediaType) {
     return { layer: known, isNew: known.diffId === packed.layer.diffId };
   }

@@ -1,3 +1,4 @@
+import type { RecordSource } from "@varve/cache";
 import type { Digest } from "@varve/oci";
 import type { Step } from "@varve/graph";
 
@@ -5,7 +6,7 @@ import type { Step } from "@varve/graph";
 export type BuildEvent =
   | { readonly type: "step-started"; readonly step: Step; readonly time: number }
   /** `source`: where the record came from. */
-  | { readonly type: "step-cached"; readonly step: Step; readonly time: number; readonly source: "local" | "remote" }
+  | { readonly type: "step-cached"; readonly step: Step; readonly time: number; readonly source: RecordSource }
   | {
       readonly type: "step-finished";
       readonly step: Step;

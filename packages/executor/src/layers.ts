@@ -86,11 +86,15 @@ export async function storeLayerIndex(index: LayerIndex, store: LocalStore): Pro
   try {
     await writer.write(encodeLayerIndex(index));
     const descriptor = { mediaType: layerIndexMediaType, ...(await writer.commit()) };
-    await store.memo.put(MEMO, index.diffId, Buffer.from(JSON.stringify(descriptor)));
+    await rememberIndex(index.diffId, descriptor, store);
     return descriptor;
   } finally {
     await writer.abort();
   }
+}
+
+function rememberIndex(diffId: Digest, descriptor: Descriptor, store: LocalStore): Promise<void> {
+  return store.memo.put(MEMO, diffId, Buffer.from(JSON.stringify(descriptor)));
 }
 
 /** Makes the layer's blob part of the store, telling how far it is. */
@@ -116,9 +120,14 @@ export async function fetchLayer(
   }
 }
 
-async function readIndex(layer: RootfsLayer, { store }: LayersOptions): Promise<LayerIndex | undefined> {
+async function readIndex(layer: RootfsLayer, { store, signal }: LayersOptions): Promise<LayerIndex | undefined> {
   const descriptor = layer.index ?? (await rememberedIndex(layer.layer.diffId, store));
-  if (descriptor === undefined || !(await store.content.exists(descriptor))) return undefined;
+  if (descriptor === undefined) return undefined;
+  if (!(await store.content.exists(descriptor))) {
+    if (layer.index === undefined) return undefined;
+    await store.content.push(descriptor, layer.content.fetch(descriptor, { signal }) as AsyncIterable<Uint8Array>);
+    await rememberIndex(layer.layer.diffId, descriptor, store);
+  }
   store.use([descriptor.digest]);
   return decodeLayerIndex(await readContent(store.content, descriptor, { limit: MAX_INDEX }));
 }

@@ -1,9 +1,9 @@
-import type { CacheRecord } from "@varve/cache";
+import { CacheError, type FoundRecord } from "@varve/cache";
 import type { Step } from "@varve/graph";
 import type { Entry } from "@varve/layer";
 import { commitLayer } from "./commit-layer.ts";
 import { StepError } from "./errors.ts";
-import type { StepKey } from "./keys.ts";
+import { type CheapParts, createCheapKey, type StepKey } from "./keys.ts";
 import { addLayer, createRootfs, type Rootfs, type RootfsLayer } from "./rootfs.ts";
 import type { MadeLayer, Session } from "./session.ts";
 import { createCopyWork } from "./steps/copy-step.ts";
@@ -12,8 +12,8 @@ import { createWorkdirWork } from "./steps/workdir-step.ts";
 
 /** What a step that makes a layer must be able to do; each part is asked for only when it is needed. */
 export interface StepWork {
-  /** The key by what is known without looking at files beneath. */
-  cheapKey(): Promise<StepKey>;
+  /** Of the key by what is known without looking at files beneath. */
+  readonly cheapParts: () => Promise<CheapParts>;
   /** The key by what the step really consults; undefined where the cheap one is precise. */
   readonly preciseKey: (() => Promise<StepKey>) | undefined;
   /** Does the work. */
@@ -29,24 +29,43 @@ export interface MadeEntries {
   readonly dispose?: () => Promise<void>;
 }
 
-/** Gives each step's rootfs, each step once; steps that do not need each other go on side by side. */
-export function createResolver(session: Session): (step: Step) => Promise<Rootfs> {
-  const known = new Map<Step, Promise<Rootfs>>();
-  const resolve = (step: Step): Promise<Rootfs> => {
-    const existing = known.get(step);
-    if (existing !== undefined) return existing;
-    const made = resolveStep(step, session, resolve);
-    known.set(step, made);
-    return made;
-  };
-  return resolve;
+/** A step that makes a layer. */
+export type LayerStep = Exclude<Step, { kind: "from" }>;
+
+export interface Resolver {
+  /** A step's rootfs, each step once; steps that do not need each other go on side by side. */
+  readonly resolve: (step: Step) => Promise<Rootfs>;
+  /** What a step is able to do; the same object for the same step. */
+  readonly workOf: (step: LayerStep) => StepWork;
 }
 
-type LayerStep = Exclude<Step, { kind: "from" }>;
+/** Resolves the steps of one build. */
+export function createResolver(session: Session): Resolver {
+  const known = new Map<Step, Promise<Rootfs>>();
+  const works = new Map<LayerStep, StepWork>();
+  const resolver: Resolver = {
+    resolve(step) {
+      const made = known.get(step) ?? resolveStep(step, session, resolver);
+      known.set(step, made);
+      return made;
+    },
+    workOf(step) {
+      const work = works.get(step) ?? withPartsOnce(createWork(step, session, resolver.resolve));
+      works.set(step, work);
+      return work;
+    },
+  };
+  return resolver;
+}
 
-async function resolveStep(step: Step, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<Rootfs> {
+function withPartsOnce(work: StepWork): StepWork {
+  let parts: Promise<CheapParts> | undefined;
+  return { ...work, cheapParts: () => (parts ??= work.cheapParts()) };
+}
+
+async function resolveStep(step: Step, session: Session, resolver: Resolver): Promise<Rootfs> {
   if (step.kind === "from") return resolveFrom(step, session);
-  const [parent, made] = await Promise.all([resolve(step.parent), makeLayer(step, session, resolve)]);
+  const [parent, made] = await Promise.all([resolver.resolve(step.parent), makeLayer(step, session, resolver)]);
   return addLayer(parent, rootfsLayer(made, session));
 }
 
@@ -75,15 +94,12 @@ function rootfsLayer({ layer, createdAt }: MadeLayer, { options }: Session): Roo
   };
 }
 
-async function makeLayer(
-  step: LayerStep,
-  session: Session,
-  resolve: (step: Step) => Promise<Rootfs>,
-): Promise<MadeLayer> {
-  const work = createWork(step, session, resolve);
+async function makeLayer(step: LayerStep, session: Session, resolver: Resolver): Promise<MadeLayer> {
+  const work = resolver.workOf(step);
   try {
     session.options.signal.throwIfAborted();
-    return await lookUpOrMake(step, work, session);
+    const cheap = await createCheapKey(await work.cheapParts(), resolver.resolve);
+    return await lookUpOrMake(step, { work, cheap }, session);
   } catch (error) {
     throw failed(step, error, session);
   }
@@ -103,29 +119,30 @@ function createWork(step: LayerStep, session: Session, resolve: (step: Step) => 
 }
 
 /** Cheap key, then precise key, then work; a hit under the precise key is written back under the cheap one. */
-async function lookUpOrMake(step: LayerStep, work: StepWork, session: Session): Promise<MadeLayer> {
-  const cheap = await work.cheapKey();
+async function lookUpOrMake(
+  step: LayerStep,
+  { work, cheap }: { readonly work: StepWork; readonly cheap: StepKey },
+  session: Session,
+): Promise<MadeLayer> {
   const found = await lookUp(step, cheap, session);
   if (found !== undefined) return hit(step, found, session);
   if (work.preciseKey === undefined) return makeOnce(step, { work, keys: [cheap] }, session);
   const precise = await work.preciseKey();
   const foundPrecise = await lookUp(step, precise, session);
   if (foundPrecise === undefined) return makeOnce(step, { work, keys: [precise, cheap] }, session);
-  await session.options.cache.index.put({ ...foundPrecise, ...cheap });
+  await session.options.cache.put({ ...foundPrecise.record, ...cheap });
   return hit(step, foundPrecise, session);
 }
 
-async function lookUp(step: LayerStep, { key }: StepKey, { options }: Session): Promise<CacheRecord | undefined> {
-  if (step.noCache === true) return undefined;
-  const [record] = await options.cache.index.getMany([key]);
-  return record;
+async function lookUp(step: LayerStep, { key }: StepKey, { options }: Session): Promise<FoundRecord | undefined> {
+  return step.noCache === true ? undefined : options.cache.find(key);
 }
 
-function hit(step: LayerStep, record: CacheRecord, { options }: Session): MadeLayer {
+function hit(step: LayerStep, { record, source }: FoundRecord, { options }: Session): MadeLayer {
   const layer = record.layer;
   if (layer === undefined) throw new Error(`Cannot use the record of step "${step.name}": it has no layer`);
   options.store.use([layer.descriptor.digest, layer.index.digest]);
-  options.onEvent({ type: "step-cached", step, time: Date.now(), source: "local" });
+  options.onEvent({ type: "step-cached", step, time: Date.now(), source });
   return { layer, createdAt: record.createdAt };
 }
 
@@ -143,9 +160,38 @@ async function makeOnce(step: LayerStep, making: Making, session: Session): Prom
     session.options.onEvent({ type: "step-cached", step, time: Date.now(), source: "local" });
     return made;
   }
-  const made = session.semaphore.run(() => make(step, making, session));
+  const made = makeInTurn(step, making, session);
   session.making.set(key, made);
   return made;
+}
+
+/**
+ * Makes the layer when there is a place and it is our turn, or takes what another builder made. Whoever waits for
+ * another builder holds no place, and whoever makes a layer waits for nobody: builders never wait in a circle.
+ */
+async function makeInTurn(step: LayerStep, making: Making, session: Session): Promise<MadeLayer> {
+  const { options, semaphore } = session;
+  if (step.noCache === true) return semaphore.run(() => make(step, making, session));
+  for (;;) {
+    const release = await semaphore.acquire();
+    let wait: (signal: AbortSignal) => Promise<void>;
+    try {
+      options.signal.throwIfAborted();
+      const turn = await options.cache.takeTurn(making.keys[0].key);
+      if (turn.type === "made") return hit(step, turn.found, session);
+      if (turn.type === "ours") {
+        try {
+          return await make(step, making, session);
+        } finally {
+          turn.end();
+        }
+      }
+      wait = turn.wait;
+    } finally {
+      release();
+    }
+    await wait(options.signal);
+  }
 }
 
 async function make(step: LayerStep, { work, keys }: Making, session: Session): Promise<MadeLayer> {
@@ -160,7 +206,7 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
     const duration = Date.now() - started;
     const createdAt = new Date(started).toISOString();
     for (const key of keys) {
-      await options.cache.index.put(
+      await options.cache.put(
         { ...key, layer, createdAt, duration, producer: options.producer },
         { replace: step.noCache === true },
       );
@@ -176,6 +222,7 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
 function failed(step: LayerStep, error: unknown, { options }: Session): unknown {
   if (error instanceof StepError && error.place !== undefined) return error;
   if (options.signal.aborted) return options.signal.reason;
+  if (error instanceof CacheError && error.code === "CONTENT_LOST") return error;
   const placed = placeError(step, error);
   options.onEvent({ type: "step-failed", step, time: Date.now(), error: placed });
   return placed;

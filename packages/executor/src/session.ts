@@ -1,5 +1,5 @@
 import type { Semaphore } from "@varve/oci";
-import type { Cache, LocalStore, RecordLayer } from "@varve/cache";
+import type { BuildCache, LocalStore, RecordLayer } from "@varve/cache";
 import type { CacheKey } from "@varve/cache";
 import type { ContextSource, ContextTree } from "./context/context-tree.ts";
 import type { FileDigests } from "./context/file-digests.ts";
@@ -22,8 +22,8 @@ export interface Compression {
 /** What a build is handed. */
 export interface BuildOptions {
   readonly store: LocalStore;
-  /** Where records and blobs are looked for and put; the store itself, or the store before a remote cache. */
-  readonly cache: Cache;
+  /** Where records and blobs are looked for and put: the store, and the caches of others behind it. */
+  readonly cache: BuildCache;
   /** By name; "" is the main context. */
   readonly contexts: ReadonlyMap<string, ContextSource>;
   readonly runner: "auto" | Runner["name"];

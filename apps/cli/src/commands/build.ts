@@ -1,7 +1,14 @@
 import { relative } from "node:path";
-import { type LocalStore, openLocalStore } from "@varve/cache";
+import { CacheError, type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
-import { build, type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
+import {
+  build,
+  type BuildOptions,
+  type BuildResult,
+  completeInStore,
+  DEFAULT_CONCURRENCY,
+  StepError,
+} from "@varve/executor";
 import { type BuildGraph, buildGraph } from "@varve/graph";
 import { hostPlatform } from "@varve/oci";
 import { BUILD_FLAGS } from "../build-flags.ts";
@@ -23,7 +30,7 @@ import { withConfig } from "../config/with-config.ts";
 import type { Parsed } from "../flags.ts";
 import { checkForeignFlags, FOREIGN_FLAGS } from "../foreign-flags.ts";
 import { createImageFinder } from "../images.ts";
-import { type Output, parseCompression, parseOutputs } from "../outputs.ts";
+import { isStreamed, type Output, parseCompression, parseOutputs } from "../outputs.ts";
 import { inPhase } from "../phase.ts";
 import { describeError, exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
@@ -33,7 +40,7 @@ import { openSources, type Sources } from "../sources.ts";
 import { storePath } from "../store-path.ts";
 import { showTargets } from "../targets.ts";
 import { VERSION } from "../version.ts";
-import { checkOutputs, type WriteContext, writeOutputs } from "../write-outputs.ts";
+import { checkOutputs, type WriteContext, writeOutputs, type Written } from "../write-outputs.ts";
 
 /** The words of a command line, read and found possible. */
 interface Plan extends Omit<WriteContext, "options"> {
@@ -55,7 +62,7 @@ interface Surroundings {
 
 /** `varve build`. */
 export const buildCommand: Command = {
-  usage: "[OPTIONS] [PATH]",
+  usage: "[OPTIONS] PATH",
   description: "Builds an image from a Dockerfile. Without --tag and --output it stays in the store.",
   flags: [...BUILD_FLAGS, ...FOREIGN_FLAGS.map((flag) => ({ ...flag, hidden: true }))],
   examples: [
@@ -152,14 +159,15 @@ async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> 
 }
 
 async function buildFrom(sources: Sources, plan: Plan, surroundings: Surroundings): Promise<void> {
-  const { flags, outputs } = plan;
+  const { flags } = plan;
   const { progress } = surroundings;
   await removeStaleFiles(flags);
-  const options = await createOptions(sources, plan, surroundings);
+  const store = await surroundings.store();
+  await using cache = openBuildCache({ store, remotes: [], onWarning: surroundings.onWarning });
+  const options = createOptions(sources, plan, { ...surroundings, store, cache });
   const graphs = await createGraphs(sources, flags, { ...surroundings, options });
   checkEntitlements(graphs, entitlements(flags));
-  const result = await build(graphs, options);
-  const written = await writeOutputs(result, outputs, { ...plan, options });
+  const { result, written } = await buildAndWrite(graphs, plan, options);
   progress.end();
   await report(result, written, {
     ...plan,
@@ -168,16 +176,39 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
   });
 }
 
-async function createOptions(
+/** How often a build is begun: a cache that promised a blob and does not give it costs a round. */
+const ROUNDS = 6;
+
+async function buildAndWrite(
+  graphs: readonly BuildGraph[],
+  plan: Plan,
+  options: BuildOptions,
+): Promise<{ readonly result: BuildResult; readonly written: Written }> {
+  for (let round = 1; ; round += 1) {
+    try {
+      const result = await build(graphs, options);
+      if (plan.outputs.some(isStreamed)) await completeInStore(result.images, options);
+      return { result, written: await writeOutputs(result, plan.outputs, { ...plan, options }) };
+    } catch (error) {
+      if (round === ROUNDS || !isContentLost(error)) throw error;
+    }
+  }
+}
+
+function isContentLost(error: unknown): boolean {
+  if (!(error instanceof Error)) return false;
+  return (error instanceof CacheError && error.code === "CONTENT_LOST") || isContentLost(error.cause);
+}
+
+function createOptions(
   { contexts }: Sources,
   { flags, outputs }: Plan,
-  { store: openStore, signal, progress }: Surroundings,
-): Promise<BuildOptions> {
-  const store = await openStore();
+  { store, cache, signal, progress }: Omit<Surroundings, "store"> & Pick<BuildOptions, "store" | "cache">,
+): BuildOptions {
   const asked = outputs.find(({ compression }) => compression !== undefined)?.compression;
   return {
     store,
-    cache: store,
+    cache,
     contexts,
     runner: (flags.value("runner") ?? "auto") as BuildOptions["runner"],
     snapshotter: (flags.value("snapshotter") ?? "auto") as BuildOptions["snapshotter"],

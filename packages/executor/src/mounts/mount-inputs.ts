@@ -2,25 +2,19 @@ import type { FileSet, RunMount, RunStep, Step } from "@varve/graph";
 import { type Entry, treeDigest } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import { selectSource } from "../copy/selection.ts";
-import type { Rootfs } from "../rootfs.ts";
 import type { Session } from "../session.ts";
 
-/** Digests of the file sets that a step's bind mounts read, in order. Cache mounts, tmpfs, secrets and ssh shape no key. */
-export async function mountInputs(
-  step: RunStep,
-  session: Session,
-  resolve: (step: Step) => Promise<Rootfs>,
-): Promise<readonly Digest[]> {
+/**
+ * What a step's bind mounts read, in order: a digest of the files, or the step whose rootfs they are from. Cache
+ * mounts, tmpfs, secrets and ssh shape no key.
+ */
+export async function mountInputs(step: RunStep, session: Session): Promise<readonly (Digest | Step)[]> {
   const binds = step.mounts.filter((mount): mount is Extract<RunMount, { type: "bind" }> => mount.type === "bind");
-  return Promise.all(binds.map((mount) => fileSetDigest(mount.from, mount.source, { session, resolve })));
+  return Promise.all(binds.map((mount) => fileSetInput(mount.from, mount.source, session)));
 }
 
-async function fileSetDigest(
-  from: FileSet,
-  source: string,
-  { session, resolve }: { readonly session: Session; readonly resolve: (step: Step) => Promise<Rootfs> },
-): Promise<Digest> {
-  if (from.type === "step") return (await resolve(from.step)).digest;
+async function fileSetInput(from: FileSet, source: string, session: Session): Promise<Digest | Step> {
+  if (from.type === "step") return from.step;
   const { tree, digests } = await session.context(from.name);
   const [root] = selectSource(tree, escapeWildcards(source), { exclude: [], parents: false });
   if (root === undefined) throw new Error(`Cannot digest "${source}": nothing was selected`);

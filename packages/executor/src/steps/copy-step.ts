@@ -40,10 +40,11 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
     createStepKey({ definition, inputs, parent: parentDigest });
   const sourceDigests = async (): Promise<Digest[]> => (await sources()).map((source) => source.digest);
   return {
-    async cheapKey() {
-      const inputs = await cheapInputs(step, resolve, sources);
-      return keyOf(inputs, step.link ? undefined : (await parent()).digest);
-    },
+    cheapParts: async () => ({
+      definition,
+      inputs: await cheapInputs(step, sources),
+      parent: step.link ? undefined : step.parent,
+    }),
     preciseKey:
       step.link && !hasStageSource
         ? undefined
@@ -60,12 +61,11 @@ function lazy<T>(make: () => Promise<T>): () => Promise<T> {
 /** Inputs by what is known without looking at files: a stage's rootfs instead of what is copied from it. */
 async function cheapInputs(
   step: CopyStep,
-  resolve: (step: Step) => Promise<Rootfs>,
   sources: () => Promise<readonly OpenSource[]>,
-): Promise<Digest[]> {
+): Promise<readonly (Digest | Step)[]> {
   return Promise.all(
     step.sources.map(async (source, position) => {
-      if (source.type === "path" && source.from.type === "step") return (await resolve(source.from.step)).digest;
+      if (source.type === "path" && source.from.type === "step") return source.from.step;
       const open = (await sources())[position];
       if (open === undefined) throw new Error(`Cannot key step "${step.name}": source ${position} was not opened`);
       return open.digest;

@@ -4,7 +4,6 @@ import { join } from "node:path";
 import { type RunStep, type Step, stepDefinition } from "@varve/graph";
 import { type FileTree, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
-import { createStepKey } from "../keys.ts";
 import { openMounts, type OpenMounts } from "../mounts/open-mounts.ts";
 import { mountInputs } from "../mounts/mount-inputs.ts";
 import { createOutputTail } from "../output-tail.ts";
@@ -24,10 +23,7 @@ const SCRIPT_DIRECTORY = "/dev/pipes";
 export function createRunWork(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
   const definition = stepDefinition(step);
   return {
-    async cheapKey() {
-      const [parent, inputs] = await Promise.all([resolve(step.parent), mountInputs(step, session, resolve)]);
-      return createStepKey({ definition, inputs, parent: parent.digest });
-    },
+    cheapParts: async () => ({ definition, inputs: await mountInputs(step, session), parent: step.parent }),
     preciseKey: undefined,
     make: () => run(step, session, resolve),
   };

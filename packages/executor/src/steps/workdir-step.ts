@@ -18,7 +18,7 @@ export function createWorkdirWork(
   let staged: Promise<StagedTree> | undefined;
   const stage = (): Promise<StagedTree> => (staged ??= stageDirectories(step, session, resolve));
   return {
-    cheapKey: async () => createStepKey({ definition, inputs: [], parent: (await resolve(step.parent)).digest }),
+    cheapParts: async () => ({ definition, inputs: [], parent: step.parent }),
     preciseKey: async () => createStepKey({ definition, inputs: [], parent: (await stage()).viewDigest() }),
     make: async () => ({ entries: (await stage()).entries() }),
   };

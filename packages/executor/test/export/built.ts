@@ -2,7 +2,7 @@
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { openLocalStore } from "@varve/cache";
+import { openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
 import { buildGraph } from "@varve/graph";
 import { openLayout, parsePlatform, resolveImage } from "@varve/oci";
@@ -38,7 +38,7 @@ export async function buildImages({ dockerfile, files = {}, platforms, epoch }: 
   for (const [name, text] of Object.entries(files)) writeFileSync(join(context, name), text);
   const options: BuildOptions = {
     store,
-    cache: store,
+    cache: openBuildCache({ store, remotes: [], onWarning: () => undefined }),
     contexts: new Map([["", { type: "directory", path: context, ignore: undefined }]]),
     runner: "auto",
     snapshotter: "auto",
