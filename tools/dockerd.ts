@@ -14,8 +14,10 @@ export interface RunningDocker {
   stop(): Promise<void>;
 }
 
-/** Starts dockerd; ready when it answers. */
-export async function startDocker(): Promise<RunningDocker> {
+/** Starts dockerd; ready when it answers. `storageDriver`: vfs, which works everywhere, where it is left out. */
+export async function startDocker(
+  options: { readonly storageDriver?: "vfs" | "overlay2" } = {},
+): Promise<RunningDocker> {
   const directory = mkdtempSync(join(tmpdir(), "varve-docker-"));
   const host = `unix://${directory}/docker.sock`;
   const args = [
@@ -30,7 +32,7 @@ export async function startDocker(): Promise<RunningDocker> {
     `${directory}/pid`,
     "-H",
     host,
-    "--storage-driver=vfs",
+    `--storage-driver=${options.storageDriver ?? "vfs"}`,
     "-l",
     "error",
   ];
