@@ -31,7 +31,7 @@ export const BUILD_FLAGS: readonly Flag[] = [
   {
     name: "config",
     value: "FILE",
-    description: "Defaults of flags; without it varve.json or package.json, upward from PATH; none: no file",
+    description: "Defaults of flags: a file (default: varve.json or package.json at PATH or above it), or none",
   },
   { name: "compression", value: "TYPE", description: "gzip (default), zstd or uncompressed, for layers that are made" },
   { name: "file", short: "f", value: "FILE", description: 'Name of the Dockerfile; "-" reads it from standard input' },

@@ -23,7 +23,7 @@ export async function runInNamespace(onWarning: (message: string) => void): Prom
   const env = { ...process.env, [ENTERED]: "1" };
   const child = spawn(found.command, found.args, { stdio: "inherit", detached: true, env });
   const forward = (signal: NodeJS.Signals): void => void child.kill(signal);
-  const signals = ["SIGINT", "SIGTERM"] as const;
+  const signals = ["SIGINT", "SIGTERM", "SIGHUP"] as const;
   for (const signal of signals) process.on(signal, forward);
   try {
     return await new Promise<number>((resolve, reject) => {

@@ -11,9 +11,12 @@ export async function main(argv: readonly string[]): Promise<void> {
   };
   process.on("SIGINT", onSignal);
   process.on("SIGTERM", onSignal);
+  const onHangUp = (): void => controller.abort(new Error("cancelled"));
+  process.on("SIGHUP", onHangUp);
   process.exitCode = await runCommand(argv, controller.signal);
   process.off("SIGINT", onSignal);
   process.off("SIGTERM", onSignal);
+  process.off("SIGHUP", onHangUp);
 }
 
 async function runCommand(argv: readonly string[], signal: AbortSignal): Promise<number> {

@@ -62,7 +62,7 @@ interface Surroundings {
 
 /** `varve build`. */
 export const buildCommand: Command = {
-  usage: "[OPTIONS] PATH",
+  usage: "[OPTIONS] [PATH]",
   description: "Builds an image from a Dockerfile. Without --tag and --output it stays in the store.",
   flags: [...BUILD_FLAGS, ...FOREIGN_FLAGS.map((flag) => ({ ...flag, hidden: true }))],
   examples: [

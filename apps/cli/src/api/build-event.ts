@@ -1,0 +1,45 @@
+/** A step: `step` is a number that names it in this build; file and line are where its instruction stands. */
+export interface StepWords {
+  readonly step: number;
+  /** Such as `[build 2/4] RUN npm ci`. */
+  readonly name: string;
+  readonly file?: string;
+  readonly line?: number;
+}
+
+/** What a build tells while it goes: a line of `--progress=json`. `time` in ms since 1970, `duration` in ms. */
+export type BuildEvent =
+  | (StepWords & { readonly type: "step-started"; readonly time: number })
+  /** `source`: where the record came from. */
+  | (StepWords & { readonly type: "step-cached"; readonly time: number; readonly source: string })
+  /** `layer`: the digest of the layer that the step made. */
+  | (StepWords & {
+      readonly type: "step-finished";
+      readonly time: number;
+      readonly duration: number;
+      readonly layer?: string;
+    })
+  | (StepWords & {
+      readonly type: "step-failed";
+      readonly time: number;
+      readonly error: { readonly message: string; readonly code?: string; readonly hint?: string };
+    })
+  /** Output of a RUN, as it came; not cut at lines. */
+  | (StepWords & { readonly type: "step-output"; readonly stream: "stdout" | "stderr"; readonly text: string })
+  /** Bytes moved; `name` is the same for all events of one transfer. */
+  | {
+      readonly type: "transfer";
+      readonly direction: "pull" | "push" | "download";
+      readonly name: string;
+      readonly current: number;
+      readonly total?: number;
+      readonly done: boolean;
+    }
+  | {
+      readonly type: "phase";
+      readonly name: string;
+      readonly state: "started" | "finished";
+      readonly time: number;
+    }
+  | { readonly type: "warning"; readonly message: string }
+  | { readonly type: "note"; readonly message: string };
