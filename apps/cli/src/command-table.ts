@@ -13,6 +13,66 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/images.ts")).imagesCommand,
   },
   {
+    name: "tag",
+    summary: "Give an image of the store one more name",
+    load: async () => (await import("./commands/tag.ts")).tagCommand,
+  },
+  {
+    name: "rmi",
+    summary: "Take names away from images of the store",
+    load: async () => (await import("./commands/rmi.ts")).rmiCommand,
+  },
+  {
+    name: "untag",
+    summary: "The same as rmi",
+    load: async () => (await import("./commands/rmi.ts")).rmiCommand,
+  },
+  {
+    name: "inspect",
+    summary: "Show an image as docker inspect does",
+    load: async () => (await import("./commands/inspect.ts")).inspectCommand,
+  },
+  {
+    name: "history",
+    summary: "Show the history of an image",
+    load: async () => (await import("./commands/history.ts")).historyCommand,
+  },
+  {
+    name: "layers",
+    summary: "Show the layers of an image, what they take and waste",
+    load: async () => (await import("./commands/layers.ts")).layersCommand,
+  },
+  {
+    name: "diff",
+    summary: "Say what two images, or layers, have differently",
+    load: async () => (await import("./commands/diff.ts")).diffCommand,
+  },
+  {
+    name: "save",
+    summary: "Write images to an archive",
+    load: async () => (await import("./commands/save.ts")).saveCommand,
+  },
+  {
+    name: "load",
+    summary: "Take images from an archive into the store",
+    load: async () => (await import("./commands/load.ts")).loadCommand,
+  },
+  {
+    name: "copy",
+    summary: "Copy an image between any two places",
+    load: async () => (await import("./commands/copy.ts")).copyCommand,
+  },
+  {
+    name: "pull",
+    summary: "Take an image from its registry into the store",
+    load: async () => (await import("./commands/pull.ts")).pullCommand,
+  },
+  {
+    name: "push",
+    summary: "Push an image of the store to its registry",
+    load: async () => (await import("./commands/push.ts")).pushCommand,
+  },
+  {
     name: "cache du",
     summary: "Say how much the store takes, and for what",
     load: async () => (await import("./commands/cache-du.ts")).cacheDuCommand,

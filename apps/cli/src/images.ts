@@ -1,18 +1,16 @@
-import { resolve } from "node:path";
 import type { LocalStore } from "@varve/cache";
 import {
   familiarReference,
   formatReference,
   type Image,
-  OciError,
-  openLayout,
   parseReference,
   type Platform,
   resolveImage,
   withDefaultTag,
 } from "@varve/oci";
 import { openRepository, RegistryError } from "@varve/registry";
-import { openDockerArchive } from "./docker-archive.ts";
+import { findImageFor } from "./places/open-place.ts";
+import { parsePlace } from "./places/place.ts";
 
 export interface ImageFinderOptions {
   readonly store: LocalStore;
@@ -22,38 +20,15 @@ export interface ImageFinderOptions {
   readonly signal: AbortSignal;
 }
 
-/** Finds a base image by what FROM or --build-context names: a registry's reference, `oci-layout://`, `docker-archive://`. */
+/** Finds a base image by what FROM or --build-context names: a registry's reference, or a place as `parsePlace` reads it. */
 export function createImageFinder(
   options: ImageFinderOptions,
 ): (reference: string, platform: Platform) => Promise<Image> {
-  return (reference, platform) => {
-    const [, scheme = "", place = ""] =
-      /^(?:(docker-image|oci-layout|docker-archive):\/\/)?(.*)$/s.exec(reference) ?? [];
-    if (scheme === "oci-layout") return fromLayout(place, platform, options);
-    if (scheme === "docker-archive") return openDockerArchive(place, { platform, ...options });
-    return fromRegistry(place, platform, options);
+  return async (text, platform) => {
+    const place = parsePlace(text);
+    if (place.transport === "name") return fromRegistry(place.text, platform, options);
+    return (await findImageFor(text, { ...options, platform })).image;
   };
-}
-
-/** `PATH`, `PATH:tag` or `PATH@digest`. */
-async function fromLayout(place: string, platform: Platform, { signal }: ImageFinderOptions): Promise<Image> {
-  const [, path = place, , tag, digest] =
-    /^(.*?)((?::([A-Za-z0-9_][\w.-]*))|(?:@(sha256:[0-9a-f]{64})))?$/s.exec(place) ?? [];
-  const layout = await openLayout(resolve(path));
-  const descriptors = await layout.list();
-  const [only] = descriptors;
-  const found =
-    digest !== undefined
-      ? descriptors.find((each) => each.digest === digest)
-      : ((await layout.resolve(tag ?? "latest")) ?? (tag === undefined && descriptors.length === 1 ? only : undefined));
-  if (found === undefined) {
-    const names = descriptors.map((each) => each.annotations?.["org.opencontainers.image.ref.name"] ?? each.digest);
-    throw new OciError(
-      "LAYOUT_INVALID",
-      `Cannot find ${digest ?? `tag "${tag ?? "latest"}"`} in OCI layout "${path}": it has ${names.join(", ") || "no image"}`,
-    );
-  }
-  return resolveImage(layout, found, { platform, signal });
 }
 
 /** The registry decides what a tag means; where it can't be reached, the store's image of that name is used, with a warning. */

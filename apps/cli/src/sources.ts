@@ -7,6 +7,7 @@ import type { NamedContext } from "@varve/graph";
 import { CodedError } from "@varve/oci";
 import { type CliErrorCode, UsageError } from "./errors.ts";
 import type { Parsed } from "./flags.ts";
+import { isPlace } from "./places/place.ts";
 import { readStandardInput, readStandardInputText } from "./standard-input.ts";
 
 /** The Dockerfile's text, and the contexts that steps copy from. */
@@ -138,7 +139,7 @@ async function openNamedContexts(
       throw new UsageError(`Cannot use --build-context "${text}": wanted NAME=PATH or NAME=docker-image://REFERENCE`);
     const name = text.slice(0, equals).toLowerCase();
     const place = text.slice(equals + 1);
-    if (/^(?:docker-image|oci-layout|docker-archive):\/\//.test(place)) {
+    if (isPlace(place)) {
       named.set(name, { type: "image", reference: place });
       continue;
     }
@@ -146,7 +147,7 @@ async function openNamedContexts(
     if (statSync(path, { throwIfNoEntry: false })?.isDirectory() !== true)
       throw new UsageError(
         `Cannot use --build-context "${text}": "${place}" is no directory`,
-        "An image is named docker-image://REFERENCE, oci-layout://PATH[:TAG] or docker-archive://FILE",
+        "An image is named docker-image://REFERENCE, oci-layout://PATH[:TAG], docker-archive://FILE or oci-archive:FILE",
       );
     contexts.set(name, { type: "directory", path, ...(await readIgnore(path, join(path, "Dockerfile"))) });
     named.set(name, { type: "context", name });

@@ -187,6 +187,7 @@ async function keepInStore(
   await completeInStore(image.images, options);
   await copyImage(image.content, store.content, { descriptor: image.descriptor, signal });
   for (const reference of references) await store.content.tag(image.descriptor, formatReference(reference));
+  if (references.length === 0) await store.content.add(image.descriptor);
   const [first] = references;
   const named = references.length === 0 ? "" : `, as ${references.map(familiarReference).join(", ")}`;
   const look = first === undefined ? undefined : `skopeo inspect oci:${store.path}:${formatReference(first)}`;

@@ -7,9 +7,26 @@ export { probeRunners, type RunnerProbe, selectRunner } from "./run/select-runne
 export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./run/user-namespace.ts";
 export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";
 export { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
-export { dockerArchive, ociArchive, ociDirectory } from "./export/export-archive.ts";
+export { encodeGoJson, toDockerConfig } from "./archive/docker-config.ts";
+export { type ArchivedImage } from "./archive/archived-image.ts";
+export { type ImageArchive, openImageArchive } from "./archive/open-image-archive.ts";
+export {
+  dockerArchive,
+  dockerName,
+  type NamedImage,
+  ociArchive,
+  ociDirectory,
+  saveDockerArchive,
+  saveOciArchive,
+} from "./export/export-archive.ts";
+export { saveV1Archive } from "./export/v1-archive.ts";
 export { exportLocal, exportTar, type RootfsExportOptions } from "./export/export-rootfs.ts";
 export { type ImageOutput } from "./export/image-output.ts";
-export { loadIntoDocker } from "./export/load-docker.ts";
+export { loadIntoDocker, saveFromDocker } from "./export/load-docker.ts";
 export { type Annotations, rewriteImages, type RewriteOptions } from "./export/rewrite-images.ts";
 export { writeFileWhole, writeStream } from "./export/write-file.ts";
+export { compareTrees, type EntryPart, type TreeChange } from "./images/compare-trees.ts";
+export { type HistoryLine, imageHistory } from "./images/image-history.ts";
+export { type ImageFacts, inspectImage } from "./images/inspect-image.ts";
+export { readLayerIndexes } from "./images/layer-indexes.ts";
+export { type LayerUsage, layerUsage } from "./images/layer-usage.ts";

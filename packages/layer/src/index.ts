@@ -13,6 +13,8 @@ export { digestFile, digestFiles, treeDigest } from "./tree-digest.ts";
 export { packLayer, type PackedLayer, type PackOptions, type SegmentReuse } from "./pack-layer.ts";
 export type { Compression } from "./compression.ts";
 export { decodeLayerIndex, encodeLayerIndex, layerIndexMediaType } from "./index-codec.ts";
+export { indexLayer } from "./index-layer.ts";
+export { tarSum } from "./tar-sum.ts";
 export { readLayer, type LayerEntry } from "./read-layer.ts";
 export { applyLayer, extractLayer, type ExtractLimits, type ExtractOptions } from "./extract-layer.ts";
 export type { OverlayForm } from "./tree-writer.ts";

@@ -30,6 +30,10 @@ export interface Layout extends IngestStore, Target {
   blobPath(digest: Digest): string;
   /** Takes `tag` away from what it names; false where it names nothing. */
   untag(tag: string): Promise<boolean>;
+  /** Lists a manifest or index that is in the layout, without a name, where it is not listed yet. */
+  add(descriptor: Descriptor): Promise<void>;
+  /** Takes a manifest or index, with all its names, from the list; false where it is not listed. Its content stays. */
+  remove(digest: Digest): Promise<boolean>;
 }
 
 export interface LayoutOptions {
@@ -137,11 +141,28 @@ class DirectoryLayout implements Layout {
     ]);
   }
 
-  async untag(tag: string): Promise<boolean> {
+  untag(tag: string): Promise<boolean> {
+    return this.#removeWhere((each) => isNamed(each, tag));
+  }
+
+  async add(descriptor: Descriptor): Promise<void> {
+    if (!(await this.exists(descriptor))) throw blobUnknown(descriptor);
+    const isListed = ({ digest }: Descriptor): boolean => digest === descriptor.digest;
+    if ((await this.list()).some(isListed)) return;
+    await this.#changeIndex((manifests) =>
+      manifests.some(isListed) ? manifests : [...manifests, withoutName(descriptor)],
+    );
+  }
+
+  remove(digest: Digest): Promise<boolean> {
+    return this.#removeWhere((each) => each.digest === digest);
+  }
+
+  async #removeWhere(isMeant: (descriptor: Descriptor) => boolean): Promise<boolean> {
     let found = false;
     await this.#changeIndex((manifests) => {
-      found = manifests.some((each) => isNamed(each, tag));
-      return manifests.filter((each) => !isNamed(each, tag));
+      found = manifests.some(isMeant);
+      return manifests.filter((each) => !isMeant(each));
     });
     return found;
   }

@@ -1,69 +1,105 @@
 import { type LocalStore, openLocalStore } from "@varve/cache";
-import {
-  type Descriptor,
-  familiarReference,
-  formatPlatform,
-  hostPlatform,
-  type Image,
-  isIndexMediaType,
-  parseIndex,
-  parseReference,
-  readContent,
-  REF_NAME,
-  resolveImage,
-} from "@varve/oci";
+import { encodeGoJson } from "@varve/executor";
+import { formatPlatform, type Image, parseReference } from "@varve/oci";
 import type { Command } from "../command.ts";
-import { formatTable } from "../format-table.ts";
-import { formatBytes } from "../progress/progress.ts";
+import { dockerSince, dockerSize, dockerTime, shortId } from "../docker-words.ts";
+import { UsageError } from "../errors.ts";
+import type { Parsed } from "../flags.ts";
+import { STORE_FLAG } from "../image-flags.ts";
+import { imagesOf, listStoredImages, shortName, type StoredImage } from "../places/store-images.ts";
+import { type Row, writeRows } from "../rows.ts";
 import { storePath } from "../store-path.ts";
 
-/** Hex digits of an image ID that people are shown. */
-const SHORT = 12;
-
-/** `varve images`: the images of the store that have a name. */
+/** `varve images`. */
 export const imagesCommand: Command = {
-  usage: "[OPTIONS]",
-  description: "Lists the images in the store that have a name, each platform on a line.",
-  flags: [{ name: "store", value: "DIR", description: "The store to list" }],
-  examples: ["varve images"],
+  usage: "[OPTIONS] [REPOSITORY[:TAG]]",
+  description:
+    "Lists the images in the store, each platform on a line. SIZE is what its layers take in the store and in a registry.",
+  flags: [
+    STORE_FLAG,
+    { name: "all", short: "a", description: "List images without a name, too" },
+    { name: "digests", description: "Show the digests of manifests" },
+    { name: "quiet", short: "q", description: "Print only IDs" },
+    { name: "no-trunc", description: "Print whole IDs" },
+    { name: "format", value: "FORMAT", description: "table (default), json, a Go template, or table TEMPLATE" },
+    { name: "json", description: "Shorthand for --format json" },
+  ],
+  examples: ["varve images", "varve images -q app", "varve images --format '{{.Repository}}:{{.Tag}} {{.ID}}'"],
   async run(flags, signal) {
+    const [filter, ...others] = flags.positionals;
+    if (others.length > 0) throw new UsageError(`Cannot list images: "${others[0]}" is one word too many`);
     await using store = await openLocalStore(storePath(flags.value("store")));
-    const named = (await store.content.list()).toSorted((a, b) => nameOf(a).localeCompare(nameOf(b)));
-    const rows: (readonly string[])[] = [];
-    for (const descriptor of named) rows.push(...(await describeImages(descriptor, store, signal)));
-    process.stdout.write(formatTable([["NAME", "PLATFORM", "ID", "SIZE", "CREATED"], ...rows]));
+    const rows = await listRows(store, { flags, filter, signal });
+    if (flags.is("quiet")) {
+      process.stdout.write([...new Set(rows.map((row) => row["ID"]))].map((id) => `${id}\n`).join(""));
+      return 0;
+    }
+    writeRows(rows, {
+      format: flags.is("json") ? "json" : (flags.value("format") ?? "table"),
+      columns: {
+        Repository: "REPOSITORY",
+        Tag: "TAG",
+        ...(flags.is("digests") ? { Digest: "DIGEST" } : {}),
+        ID: "IMAGE ID",
+        CreatedSince: "CREATED",
+        Size: "SIZE",
+        Platform: "PLATFORM",
+      },
+      encode: encodeGoJson,
+    });
     return 0;
   },
 };
 
-function nameOf({ annotations, digest }: Descriptor): string {
-  const name = annotations?.[REF_NAME] ?? digest;
-  try {
-    return familiarReference(parseReference(name));
-  } catch {
-    return name;
+interface Listing {
+  readonly flags: Parsed;
+  readonly filter: string | undefined;
+  readonly signal: AbortSignal;
+}
+
+async function listRows(store: LocalStore, { flags, filter, signal }: Listing): Promise<readonly Row[]> {
+  const rows: Row[] = [];
+  for (const stored of await listStoredImages(store)) {
+    if (stored.names.length === 0 && !flags.is("all")) continue;
+    const names = stored.names.filter((name) => filter === undefined || fits(name, filter));
+    if (filter !== undefined && names.length === 0) continue;
+    for (const image of await imagesOf(stored.descriptor, store, signal))
+      for (const name of names.length === 0 ? [undefined] : names)
+        rows.push(describeImage(name, image, { stored, full: flags.is("no-trunc") }));
   }
+  return rows.toSorted((a, b) => compare(a["Repository"], b["Repository"]) || compare(a["Tag"], b["Tag"]));
 }
 
-/** One row for each platform. */
-async function describeImages(
-  descriptor: Descriptor,
-  store: LocalStore,
-  signal: AbortSignal,
-): Promise<readonly (readonly string[])[]> {
-  const manifests = isIndexMediaType(descriptor.mediaType)
-    ? parseIndex(await readContent(store.content, descriptor, { signal })).manifests
-    : [descriptor];
-  const images = await Promise.all(
-    manifests.map(({ platform, ...each }) =>
-      resolveImage(store.content, each, { platform: platform ?? hostPlatform(), signal }),
-    ),
-  );
-  return images.map((image) => describeImage(nameOf(descriptor), image));
+function compare(a = "", b = ""): number {
+  if (a === b) return 0;
+  return a < b ? -1 : 1;
 }
 
-function describeImage(name: string, { manifest, config }: Image): readonly string[] {
-  const id = manifest.config.digest.slice("sha256:".length).slice(0, SHORT);
-  const size = manifest.layers.reduce((sum, layer) => sum + layer.size, manifest.config.size);
-  return [name, formatPlatform(config), id, formatBytes(size), config.created ?? ""];
+/** Without a tag the filter means all of the repository. */
+function fits(name: string, filter: string): boolean {
+  const wanted = parseReference(filter);
+  const reference = parseReference(name);
+  const isSame = wanted.registry === reference.registry && wanted.repository === reference.repository;
+  return isSame && (wanted.tag === undefined || wanted.tag === reference.tag);
+}
+
+function describeImage(
+  name: string | undefined,
+  { descriptor, manifest, config }: Image,
+  { stored, full }: { readonly stored: StoredImage; readonly full: boolean },
+): Row {
+  const short = name === undefined ? "" : shortName(name);
+  const colon = short.lastIndexOf(":");
+  const bytes = manifest.layers.reduce((sum, { size }) => sum + size, manifest.config.size);
+  return {
+    CreatedAt: dockerTime(config.created),
+    CreatedSince: dockerSince(config.created, Date.now()),
+    Digest: stored.descriptor.digest,
+    ID: full ? manifest.config.digest : shortId(manifest.config.digest),
+    ManifestDigest: descriptor.digest,
+    Platform: formatPlatform(config),
+    Repository: name === undefined ? "<none>" : short.slice(0, colon),
+    Size: dockerSize(bytes),
+    Tag: name === undefined ? "<none>" : short.slice(colon + 1),
+  };
 }

@@ -26,14 +26,25 @@ export interface ArchiveNames {
   readonly signal: AbortSignal;
 }
 
+/** An image or index that goes into an archive under names. */
+export interface NamedImage extends Pick<ImageOutput, "descriptor" | "content"> {
+  /** Full names, `docker.io/library/app:1`; or tags alone, for a layout. */
+  readonly names: readonly string[];
+}
+
 const CONTAINERD_NAME = "io.containerd.image.name";
 
 /** The images as an OCI layout in a tar: image spec, image-layout.md. */
 export async function* ociArchive(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<Uint8Array> {
-  yield* writeTar(ociMembers(output, { names, signal }));
+  yield* saveOciArchive([{ ...output, names }], signal);
 }
 
-async function* ociMembers(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<NewMember> {
+/** Images and indexes as one OCI layout in a tar; content that they share once. */
+export async function* saveOciArchive(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
+  yield* writeTar(ociMembers(images, signal));
+}
+
+async function* ociMembers(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<NewMember> {
   yield textMember("oci-layout", JSON.stringify({ imageLayoutVersion: "1.0.0" }));
   yield textMember(
     "index.json",
@@ -41,17 +52,21 @@ async function* ociMembers(output: ImageOutput, { names, signal }: ArchiveNames)
       encodeIndex({
         schemaVersion: 2,
         mediaType: MEDIA_TYPES.index,
-        manifests: namedDescriptors(output.descriptor, names),
+        manifests: images.flatMap(({ descriptor, names }) => namedDescriptors(descriptor, names)),
       }).bytes,
     ).toString("utf8"),
   );
-  yield* blobMembers(output, signal);
-}
-
-async function* blobMembers({ descriptor, content }: ImageOutput, signal: AbortSignal): AsyncGenerator<NewMember> {
   yield { type: "directory", path: "blobs" };
   yield { type: "directory", path: "blobs/sha256" };
-  for await (const each of descendants(descriptor, content, signal)) {
+  const seen = new Set<string>();
+  for (const { descriptor, content } of images) yield* blobMembers({ descriptor, content }, { signal, seen });
+}
+
+async function* blobMembers(
+  { descriptor, content }: Pick<ImageOutput, "descriptor" | "content">,
+  { signal, seen }: { readonly signal: AbortSignal; readonly seen: Set<string> },
+): AsyncGenerator<NewMember> {
+  for await (const each of descendants(descriptor, content, { signal, seen })) {
     yield {
       type: "file",
       path: blobPath(each),
@@ -63,10 +78,10 @@ async function* blobMembers({ descriptor, content }: ImageOutput, signal: AbortS
 
 function namedDescriptors(descriptor: Descriptor, names: readonly string[]): readonly Descriptor[] {
   if (names.length === 0) return [descriptor];
-  return names.map((name) => ({
-    ...descriptor,
-    annotations: { ...descriptor.annotations, [CONTAINERD_NAME]: name, [REF_NAME]: tagOf(name) },
-  }));
+  return names.map((name) => {
+    const full = name.includes("/") ? { [CONTAINERD_NAME]: name } : {};
+    return { ...descriptor, annotations: { ...descriptor.annotations, ...full, [REF_NAME]: tagOf(name) } };
+  });
 }
 
 function tagOf(name: string): string {
@@ -77,12 +92,11 @@ function tagOf(name: string): string {
 async function* descendants(
   root: Descriptor,
   content: ImageOutput["content"],
-  signal: AbortSignal,
-  seen: Set<string> = new Set(),
+  options: { readonly signal: AbortSignal; readonly seen: Set<string> },
 ): AsyncGenerator<Descriptor> {
-  if (seen.has(root.digest)) return;
-  seen.add(root.digest);
-  for (const child of await childrenOf(root, content, signal)) yield* descendants(child, content, signal, seen);
+  if (options.seen.has(root.digest)) return;
+  options.seen.add(root.digest);
+  for (const child of await childrenOf(root, content, options.signal)) yield* descendants(child, content, options);
   yield root;
 }
 
@@ -96,11 +110,6 @@ async function childrenOf(
   if (!isManifestMediaType(descriptor.mediaType)) return [];
   const manifest = parseManifest(await readContent(content, descriptor, { signal }));
   return [...manifest.layers, manifest.config];
-}
-
-function textMember(path: string, text: string): NewMember {
-  const bytes = Buffer.from(text);
-  return { type: "file", path, size: bytes.length, body: [bytes] };
 }
 
 /**
@@ -148,24 +157,44 @@ export async function* dockerArchive(output: ImageOutput, options: ArchiveNames)
       `Cannot write images for ${output.images.length} platforms as a docker archive: it holds one image`,
       { hint: "Build for one --platform, or write an OCI archive with -o type=oci,dest=FILE" },
     );
-  yield* writeTar(dockerMembers(output, options));
+  yield* saveDockerArchive([{ ...output, names: options.names }], options.signal);
 }
 
-async function* dockerMembers(output: ImageOutput, options: ArchiveNames): AsyncGenerator<NewMember> {
-  const { names } = options;
-  const manifests = output.images.map(({ manifest }) => ({
-    Config: blobPath(manifest.config),
-    RepoTags: names.length === 0 ? null : names.map(dockerName),
-    Layers: manifest.layers.map(blobPath),
-  }));
-  yield* ociMembers(output, options);
-  yield textMember("manifest.json", JSON.stringify(manifests));
+/**
+ * Images (manifests, no indexes) as `docker save` writes them today, as above.
+ */
+export async function* saveDockerArchive(
+  images: readonly NamedImage[],
+  signal: AbortSignal,
+): AsyncGenerator<Uint8Array> {
+  yield* writeTar(dockerMembers(images, signal));
+}
+
+async function* dockerMembers(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<NewMember> {
+  const members: unknown[] = [];
+  for (const { descriptor, content, names } of images) {
+    const manifest = parseManifest(await readContent(content, descriptor, { signal }));
+    members.push({
+      Config: blobPath(manifest.config),
+      RepoTags: names.length === 0 ? null : names.map(dockerName),
+      Layers: manifest.layers.map(blobPath),
+    });
+  }
+  yield* ociMembers(images, signal);
+  yield textMember("manifest.json", JSON.stringify(members));
+}
+
+/** A small file of an archive. */
+export function textMember(path: string, text: string): NewMember {
+  const bytes = Buffer.from(text);
+  return { type: "file", path, size: bytes.length, body: [bytes] };
 }
 
 function blobPath(descriptor: Descriptor): string {
   return `blobs/sha256/${hexOf(descriptor.digest)}`;
 }
 
-function dockerName(name: string): string {
+/** `name` as Docker's archives have it: without Docker Hub's own parts. */
+export function dockerName(name: string): string {
   return name.replace(/^docker\.io\/(?:library\/)?/, "");
 }

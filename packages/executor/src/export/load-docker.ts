@@ -1,4 +1,4 @@
-import { request } from "node:http";
+import { type IncomingMessage, request } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { StepError } from "../errors.ts";
@@ -16,28 +16,60 @@ interface Answer {
  */
 export async function loadIntoDocker(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   const host = await dockerHost();
-  const failed = (reason: string, cause?: unknown): StepError =>
-    new StepError("EXPORT_FAILED", `Cannot load the image into Docker at "${host}": ${reason}`, {
-      cause,
-      hint: "Start Docker, set DOCKER_HOST, or write an archive with -o type=docker,dest=FILE",
-    });
-  const place = connectionTo(host);
-  if (place === undefined) throw failed("varve speaks to unix:// and plain tcp:// only");
-  const { status, body } = await post(archive, place, signal).catch((cause: unknown) => {
-    const { code, syscall } = cause as NodeJS.ErrnoException;
-    throw code === undefined || syscall === undefined ? cause : failed(explain(code), cause);
+  const failed = failureAt(`Cannot load the image into Docker at "${host}"`);
+  const { status, body } = await post(archive, connectionTo(host, failed), signal).catch((cause: unknown) => {
+    throw explainFailure(cause, failed);
   });
   const error = errorIn(body);
   if (status !== 200 || error !== undefined)
     throw failed(error ?? `it answered ${status}: ${body.trim().slice(0, 200)}`);
 }
 
+/**
+ * What `docker save NAME` of that daemon gives, as chunks: Engine API, ImageGet. Undefined where it has no such image.
+ * @throws StepError `EXPORT_FAILED` where it can't be asked.
+ */
+export async function saveFromDocker(
+  name: string,
+  signal: AbortSignal,
+): Promise<AsyncIterable<Uint8Array> | undefined> {
+  const host = await dockerHost();
+  const failed = failureAt(`Cannot take image "${name}" from Docker at "${host}"`);
+  const place = connectionTo(host, failed);
+  const answer = await new Promise<IncomingMessage>((resolve, reject) => {
+    const call = request({ ...place, path: `/images/${encodeURIComponent(name)}/get`, signal });
+    call.once("error", reject).once("response", resolve).end();
+  }).catch((cause: unknown) => {
+    throw explainFailure(cause, failed);
+  });
+  if (answer.statusCode === 200) return answer as AsyncIterable<Uint8Array>;
+  const body = await readBody(answer);
+  if (answer.statusCode === 404) return undefined;
+  throw failed(errorIn(body) ?? `it answered ${answer.statusCode}`);
+}
+
+type Failure = (reason: string, cause?: unknown) => StepError;
+
+function failureAt(what: string): Failure {
+  return (reason, cause) =>
+    new StepError("EXPORT_FAILED", `${what}: ${reason}`, {
+      cause,
+      hint: "Start Docker, set DOCKER_HOST, or use an archive instead",
+    });
+}
+
+/** An error of the connection in words; any other as it is. */
+function explainFailure(cause: unknown, failed: Failure): unknown {
+  const { code, syscall } = cause as NodeJS.ErrnoException;
+  return code === undefined || syscall === undefined ? cause : failed(explain(code), cause);
+}
+
 type Connection = { readonly socketPath: string } | { readonly host: string; readonly port: string };
 
-function connectionTo(host: string): Connection | undefined {
+function connectionTo(host: string, failed: Failure): Connection {
   if (host.startsWith("unix://")) return { socketPath: host.slice("unix://".length) };
   const isSecure = (process.env["DOCKER_TLS_VERIFY"] ?? "") !== "";
-  if (!/^(?:tcp|http):\/\//.test(host) || isSecure) return undefined;
+  if (!/^(?:tcp|http):\/\//.test(host) || isSecure) throw failed("varve speaks to unix:// and plain tcp:// only");
   const { hostname, port } = new URL(host.replace(/^tcp/, "http"));
   return { host: hostname, port: port === "" ? "2375" : port };
 }
