@@ -2,7 +2,9 @@ import {
   applyCheckDirective,
   assertChecks,
   checkDockerfile,
+  dropSkipped,
   formatSource,
+  type IgnoreMatcher,
   type ParsedDockerfile,
   parseCheck,
   parseDockerfile,
@@ -12,14 +14,36 @@ import {
 /** Where every rule is explained. */
 const RULES = "docs/checks.md";
 
-/**
- * Checks a Dockerfile as a build does; `override` takes the place of its `# check=` directive. Gives one line for each
- * warning.
- * @throws DockerfileError `CHECK_FAILED` where the directive makes them errors.
- */
-export function runChecks(parsed: ParsedDockerfile, override: string | undefined): readonly string[] {
+/** Tells a build's warnings as its `# check=` directive has it. */
+export interface Checks {
+  /**
+   * One line for each warning, once.
+   * @throws DockerfileError `CHECK_FAILED` where the directive makes them errors.
+   */
+  report(warnings: readonly Warning[]): void;
+}
+
+export interface CheckContext {
+  /** Takes the place of the Dockerfile's directive. */
+  readonly override: string | undefined;
+  /** Of the main context. */
+  readonly ignore: IgnoreMatcher | undefined;
+  readonly onWarning: (line: string) => void;
+}
+
+/** The checks of one build; what the Dockerfile's text tells is reported at once. */
+export function openChecks(parsed: ParsedDockerfile, { override, ignore, onWarning }: CheckContext): Checks {
   const directive = override === undefined ? parsed.dockerfile.directives.check : parseCheck(override);
-  return assertChecks(checkDockerfile(parsed), directive).map(describe);
+  const told = new Set<string>();
+  const report = (warnings: readonly Warning[]): void => {
+    const left = assertChecks(dropSkipped(warnings, parsed.dockerfile.text), directive);
+    for (const line of left.map(describe)) {
+      if (!told.has(line)) onWarning(line);
+      told.add(line);
+    }
+  };
+  report(checkDockerfile(parsed, { ignore, experimental: directive?.experimental }));
+  return { report };
 }
 
 function describe({ rule, message, location }: Warning): string {

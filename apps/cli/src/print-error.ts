@@ -5,6 +5,7 @@ interface Described {
   readonly code?: unknown;
   readonly hint?: unknown;
   readonly location?: Location | undefined;
+  readonly word?: string | undefined;
   readonly place?: { readonly step: string; readonly location: Location | undefined } | undefined;
 }
 
@@ -17,7 +18,7 @@ export function formatError(
   source: { readonly text: string; readonly file: string } | undefined,
 ): string {
   if (!(error instanceof Error)) return `error: ${String(error)}`;
-  const { code, hint, location, place } = error as Error & Described;
+  const { code, hint, location, place, word } = error as Error & Described;
   if (typeof code !== "string" || code.startsWith("ERR_"))
     return `error: ${error.stack ?? error.message}\nThis is a mistake in varve: please report it.`;
   const where = place?.location ?? location;
@@ -25,7 +26,7 @@ export function formatError(
   if (place !== undefined) lines.push(`step: ${place.step}`);
   if (where !== undefined) lines.push(`${where.file}:${where.line}`);
   if (where !== undefined && source !== undefined)
-    lines.push("--------------------", formatSource(source.text, where), "--------------------");
+    lines.push("--------------------", formatSource(source.text, where, word), "--------------------");
   if (typeof hint === "string") lines.push(`hint: ${hint}`);
   if (process.env["VARVE_DEBUG"] === "1") lines.push(...stackOf(error));
   return lines.join("\n");

@@ -1,15 +1,19 @@
 import { checkDescriptions } from "./check-descriptions.ts";
 import { checkFroms } from "./check-from.ts";
 import { type CheckRule, collectWarnings, EXPERIMENTAL_RULES } from "./check-rules.ts";
+import { dropSkipped } from "./check-comments.ts";
 import { checkStages } from "./check-stages.ts";
 import { checkCasing, checkForms, checkRepetition, checkSecrets, checkStageNames } from "./check-words.ts";
+import type { IgnoreMatcher } from "./dockerignore.ts";
 import { DockerfileError } from "./errors.ts";
 import type { Directives, Warning } from "./instruction.ts";
 import type { ParsedDockerfile } from "./parse-dockerfile.ts";
 
 export interface CheckOptions {
   /** Experimental rules to check as well; else those of the `# check=` directive. */
-  readonly experimental?: readonly string[] | "all";
+  readonly experimental?: readonly string[] | "all" | undefined;
+  /** What the main context leaves out. */
+  readonly ignore?: IgnoreMatcher | undefined;
 }
 
 /** Which rules fail the build, of those that were broken. */
@@ -21,28 +25,28 @@ export interface CheckResult {
 }
 
 /**
- * The rules of docs/checks.md that a Dockerfile breaks, in the order of its lines. They are BuildKit's build checks, as
- * far as the text alone decides them.
+ * The rules of docs/checks.md that a Dockerfile breaks, in the order of its lines: BuildKit's build checks, but for
+ * InvalidBaseImagePlatform, which needs the images.
  */
 export function checkDockerfile(
   { dockerfile, emptyContinuations }: ParsedDockerfile,
   options: CheckOptions = {},
 ): readonly Warning[] {
-  const { directives, stages } = dockerfile;
+  const { directives, stages, text } = dockerfile;
   const { report, warnings } = collectWarnings();
   for (const location of emptyContinuations) report("NoEmptyContinuation", location, "Empty continuation line");
   checkStageNames(stages, report);
   checkCasing(stages, report);
   checkForms(stages, report);
   checkFroms(dockerfile, { escape: directives.escape, report });
-  checkStages(stages, { escape: directives.escape, report });
+  checkStages(stages, { escape: directives.escape, ignore: options.ignore, report });
   for (const stage of stages) {
     checkRepetition(stage, report);
     checkSecrets(stage, report);
   }
   checkDescriptions(dockerfile, report);
   const experimental = options.experimental ?? directives.check?.experimental ?? [];
-  return warnings
+  return dropSkipped(warnings, text)
     .filter(({ rule }) => !EXPERIMENTAL_RULES.includes(rule as CheckRule) || has(experimental, rule))
     .toSorted((a, b) => a.location.line - b.location.line);
 }

@@ -23,12 +23,14 @@ export const CHECK_RULES = [
   "ExposeProtoCasing",
   "ExposeInvalidFormat",
   "InvalidDefinitionDescription",
+  "InvalidBaseImagePlatform",
+  "CopyIgnoredFile",
 ] as const;
 
 export type CheckRule = (typeof CHECK_RULES)[number];
 
 /** Rules that are checked only where they are asked for. */
-export const EXPERIMENTAL_RULES: readonly CheckRule[] = ["InvalidDefinitionDescription"];
+export const EXPERIMENTAL_RULES: readonly CheckRule[] = ["InvalidDefinitionDescription", "CopyIgnoredFile"];
 
 /** Takes what a check found. */
 export type Report = (rule: CheckRule, location: Location, message: string) => void;

@@ -1,4 +1,6 @@
+import { checkIgnored } from "./check-ignored.ts";
 import type { CheckRule, Report } from "./check-rules.ts";
+import type { IgnoreMatcher } from "./dockerignore.ts";
 import { DockerfileError } from "./errors.ts";
 import { expandInstruction } from "./expand-instruction.ts";
 import type { CmdInstruction, EntrypointInstruction, Instruction, Stage } from "./instruction.ts";
@@ -24,7 +26,10 @@ const UNKNOWN: StageState = {
 };
 
 /** Reports what depends on the instructions before: variables, working directories, shells, ports. */
-export function checkStages(stages: readonly Stage[], { escape, report }: { escape: string; report: Report }): void {
+export function checkStages(
+  stages: readonly Stage[],
+  { escape, ignore, report }: { escape: string; ignore: IgnoreMatcher | undefined; report: Report },
+): void {
   const states = new Map<string, StageState>();
   for (const { from, instructions } of stages) {
     const base = states.get(from.image.toLowerCase());
@@ -33,7 +38,7 @@ export function checkStages(stages: readonly Stage[], { escape, report }: { esca
     const environment = new Map(start.values);
     let state: StageState = { ...start, values };
     for (const instruction of instructions)
-      state = checkInstruction(instruction, { state, values, environment, escape, report });
+      state = checkInstruction(instruction, { state, values, environment, escape, ignore, report });
     if (from.stageName !== undefined) states.set(from.stageName.toLowerCase(), { ...state, values: environment });
   }
 }
@@ -45,6 +50,7 @@ interface Context {
   /** What stages built on this one inherit: no ARG. */
   readonly environment: Map<string, string>;
   readonly escape: string;
+  readonly ignore: IgnoreMatcher | undefined;
   readonly report: Report;
 }
 
@@ -61,6 +67,7 @@ function checkInstruction(written: Instruction, context: Context): StageState {
   if (instruction.kind === "CMD" || instruction.kind === "ENTRYPOINT") checkCommand(instruction, context);
   if (instruction.kind === "EXPOSE")
     for (const port of instruction.ports) checkPort(port, instruction.location, report);
+  if (instruction.kind === "COPY" || instruction.kind === "ADD") checkIgnored(instruction, context);
   setVariables(instruction, context);
   return state;
 }

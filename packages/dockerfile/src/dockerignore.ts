@@ -21,6 +21,7 @@ export interface IgnoreMatch {
 
 /** Tells which paths of a context are left out. Paths are relative, "/" between names. */
 export interface IgnoreMatcher {
+  readonly patterns: readonly IgnorePattern[];
   matches(path: string): IgnoreMatch;
   /** True where nothing below the excluded directory `path` can be included again. */
   canSkipDirectory(path: string): boolean;
@@ -63,6 +64,7 @@ export function createIgnoreMatcher(patterns: readonly IgnorePattern[]): IgnoreM
   const rules = patterns.map(createRule);
   const negated = patterns.filter((pattern) => pattern.negated);
   return {
+    patterns,
     matches(path) {
       for (let position = rules.length - 1; position >= 0; position -= 1) {
         const rule = rules[position];

@@ -17,12 +17,15 @@ export class DockerfileError extends Error {
   /** What the user can do about it: one sentence without a final stop. */
   readonly hint: string | undefined;
   readonly location: Location | undefined;
+  /** What at the location is wrong: errors are shown with a marker under it. */
+  readonly word: string | undefined;
 
   constructor(
     code: DockerfileErrorCode,
     message: string,
     options: {
       readonly location?: Location | undefined;
+      readonly word?: string | undefined;
       readonly hint?: string | undefined;
       readonly cause?: unknown;
     } = {},
@@ -32,5 +35,6 @@ export class DockerfileError extends Error {
     this.code = code;
     this.hint = options.hint;
     this.location = options.location;
+    this.word = options.word;
   }
 }

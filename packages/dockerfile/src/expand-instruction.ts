@@ -51,7 +51,7 @@ export function expandInstruction(instruction: Instruction, options: Instruction
       return {
         ...instruction,
         args: instruction.args.map((arg) => ({
-          name: word(arg.name),
+          name: arg.name,
           ...(arg.value === undefined ? {} : { value: word(arg.value) }),
         })),
       };
@@ -118,7 +118,7 @@ function expandAt<T>(text: string, { location }: Instruction, expand: () => T): 
     throw new DockerfileError(
       "BAD_EXPANSION",
       `Cannot expand: failed to process ${JSON.stringify(text)}: ${cause.message}`,
-      { location, cause },
+      { location, cause, word: text },
     );
   }
 }

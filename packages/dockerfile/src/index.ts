@@ -5,6 +5,7 @@ export {
   type CheckOptions,
   type CheckResult,
 } from "./check-dockerfile.ts";
+export { dropSkipped } from "./check-comments.ts";
 export { CHECK_RULES, type CheckRule } from "./check-rules.ts";
 export { parseCheck } from "./directives.ts";
 export {

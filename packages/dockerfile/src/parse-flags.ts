@@ -33,7 +33,8 @@ export function parseFlags(
     if (kind === undefined) throw unknownFlag(name, known, location);
     const value = flagValue(flag, { name, kind, location });
     const before = values.get(name);
-    if (before !== undefined && kind !== "list") throw bad(`duplicate flag specified: --${name}`, location);
+    if (before !== undefined && kind !== "list")
+      throw bad(`duplicate flag specified: --${name}`, location, `--${name}`);
     if (before === undefined) values.set(name, [value]);
     else before.push(value);
   }
@@ -51,22 +52,23 @@ function flagValue(
   const equals = flag.indexOf("=");
   const value = equals < 0 ? undefined : flag.slice(equals + 1);
   if (kind !== "boolean") {
-    if (value === undefined) throw bad(`missing a value on flag: --${name}`, location);
+    if (value === undefined) throw bad(`missing a value on flag: --${name}`, location, flag);
     return value;
   }
   const lower = (value ?? "true").toLowerCase();
   if (lower === "true" || lower === "false") return lower;
-  throw bad(`expecting boolean value for flag --${name}, not: ${value}`, location);
+  throw bad(`expecting boolean value for flag --${name}, not: ${value}`, location, flag);
 }
 
 function unknownFlag(name: string, known: Readonly<Record<string, FlagKind>>, location: Location): DockerfileError {
   const near = nearest(name, Object.keys(known));
   return new DockerfileError("UNKNOWN_FLAG", `Cannot parse Dockerfile: unknown flag: --${name}`, {
     location,
+    word: `--${name}`,
     hint: near === undefined ? undefined : `Did you mean --${near}?`,
   });
 }
 
-function bad(reason: string, location: Location): DockerfileError {
-  return new DockerfileError("BAD_FLAG", `Cannot parse Dockerfile: ${reason}`, { location });
+function bad(reason: string, location: Location, word: string): DockerfileError {
+  return new DockerfileError("BAD_FLAG", `Cannot parse Dockerfile: ${reason}`, { location, word });
 }

@@ -6,7 +6,7 @@ import { nearest } from "./nearest.ts";
 import { parseDuration } from "./parse-duration.ts";
 import { type FlagKind, type Flags, parseFlags } from "./parse-flags.ts";
 import { splitFlags, splitWords } from "./split-words.ts";
-import { isSpace, trim, trimStart } from "./white-space.ts";
+import { isSpace, trim } from "./white-space.ts";
 
 /** All instructions of the Dockerfile reference, in upper case. */
 export const INSTRUCTIONS: readonly Instruction["kind"][] = [
@@ -61,6 +61,8 @@ const FLAGS: Readonly<Partial<Record<Instruction["kind"], Readonly<Record<string
   },
 };
 const WITH_HEREDOCS: readonly string[] = ["RUN", "COPY", "ADD"];
+/** Instructions that take a JSON array, or words where it is none. */
+const WITH_JSON: readonly string[] = [...WITH_HEREDOCS, "CMD", "ENTRYPOINT", "SHELL", "VOLUME"];
 
 /** One instruction's line taken apart, before its arguments are looked at. */
 export interface InstructionLine {
@@ -89,7 +91,8 @@ export function splitInstruction(text: string, location: Location): InstructionL
   if (kind === undefined) {
     const near = nearest(keyword, INSTRUCTIONS);
     throw new DockerfileError("UNKNOWN_INSTRUCTION", `Cannot parse Dockerfile: unknown instruction: ${keyword}`, {
-      location: { ...location, column: 1, length: keyword.length },
+      location,
+      word: keyword,
       hint: near === undefined ? undefined : `Did you mean ${near}?`,
     });
   }
@@ -169,8 +172,9 @@ function optional<Name extends string, Value>(name: Name, value: Value | undefin
   return (value === undefined ? {} : { [name]: value }) as { readonly [K in Name]?: Value };
 }
 
-function badArgument(reason: string, { base }: Parts): DockerfileError {
-  return new DockerfileError("BAD_ARGUMENT", `Cannot parse Dockerfile: ${reason}`, { location: base.location });
+/** `word` is what the error is about, where one word of the line is. */
+function badArgument(reason: string, { base }: Parts, word?: string): DockerfileError {
+  return new DockerfileError("BAD_ARGUMENT", `Cannot parse Dockerfile: ${reason}`, { location: base.location, word });
 }
 
 function fields(text: string): readonly string[] {
@@ -197,36 +201,16 @@ function atLeastOne<T>(words: readonly T[], parts: Parts): readonly T[] {
   throw badArgument(`${parts.kind} requires at least one argument`, parts);
 }
 
-/**
- * `text` as a JSON array of strings; undefined where it is no JSON array.
- * What comes after the array is left out, as Go's decoder does.
- */
+/** `text` as a JSON array; undefined where it is none, also where anything stands behind the array: the shell form. */
 function parseJsonArray(text: string): readonly unknown[] | undefined {
-  const start = trimStart(text);
-  if (!start.startsWith("[")) return undefined;
-  const end = endOfArray(start);
-  if (end === undefined) return undefined;
+  const array = trim(text);
+  if (!array.startsWith("[") || !array.endsWith("]")) return undefined;
   try {
-    const value: unknown = JSON.parse(start.slice(0, end));
+    const value: unknown = JSON.parse(array);
     return Array.isArray(value) ? value : undefined;
   } catch {
-    // Not JSON: the shell form.
     return undefined;
   }
-}
-
-/** Where the array that starts `text` ends; undefined where it does not. */
-function endOfArray(text: string): number | undefined {
-  let depth = 0;
-  let inString = false;
-  for (let position = 0; position < text.length; position += 1) {
-    const character = text[position];
-    if (inString && character === "\\") position += 1;
-    else if (character === '"') inString = !inString;
-    else if (!inString && character === "[") depth += 1;
-    else if (!inString && character === "]" && (depth -= 1) === 0) return position + 1;
-  }
-  return undefined;
 }
 
 function parseStrings(text: string, parts: Parts): readonly string[] | undefined {
@@ -251,6 +235,7 @@ function parseFrom(parts: Parts): Instruction {
     throw badArgument(
       `invalid name for build stage: "${stageName}", name can't start with a number or contain symbols`,
       parts,
+      stageName,
     );
   }
   return {
@@ -351,7 +336,7 @@ function parseKeyValues(parts: Parts): readonly KeyValue[] {
   return words.map((word) => {
     const equals = word.indexOf("=");
     if (equals < 0)
-      throw badArgument(`Syntax error - can't find = in "${word}". Must be of the form: name=value`, parts);
+      throw badArgument(`Syntax error - can't find = in "${word}". Must be of the form: name=value`, parts, word);
     return { key: word.slice(0, equals), value: word.slice(equals + 1) };
   });
 }
@@ -379,13 +364,24 @@ function parseVolume(parts: Parts): Instruction {
 }
 
 function parseOnbuild(parts: Parts): Instruction {
-  const [first] = atLeastOne(fields(parts.rest), parts);
-  const name = first?.toUpperCase() ?? "";
+  const [first = ""] = atLeastOne(fields(parts.rest), parts);
+  const name = first.toUpperCase();
   if (name === "ONBUILD") throw badArgument("Chaining ONBUILD via `ONBUILD ONBUILD` isn't allowed", parts);
-  if (name === "MAINTAINER" || name === "FROM") throw badArgument(`${name} isn't allowed as an ONBUILD trigger`, parts);
+  if (name === "MAINTAINER" || name === "FROM")
+    throw badArgument(`${name} isn't allowed as an ONBUILD trigger`, parts, first);
+  checkTrigger({ ...parts, kind: name as Instruction["kind"], ...splitFlags(parts.rest.slice(first.length)) });
   const heredocs = WITH_HEREDOCS.includes(name) ? parts.context.readHeredocs(parts.rest) : [];
   const bodies = heredocs.map(({ content, name: end }) => `\n${content}${end}`).join("");
   return { ...parts.base, kind: "ONBUILD", trigger: parts.rest + bodies };
+}
+
+/** What BuildKit says of a trigger where it stands; all else is found where it runs. */
+function checkTrigger(parts: Parts): void {
+  const { kind, rest } = parts;
+  if (rest === "") return;
+  if (kind === "ENV" || kind === "LABEL") parseKeyValues(parts);
+  else if (kind === "HEALTHCHECK") parseStrings(rest.replace(/^\S+\s*/, ""), parts);
+  else if (WITH_JSON.includes(kind)) parseStrings(rest, parts);
 }
 
 function parseShell(parts: Parts): Instruction {
@@ -403,12 +399,14 @@ function parseHealthcheck(parts: Parts): Instruction {
     if (rest !== "") throw badArgument("HEALTHCHECK NONE takes no arguments", parts);
     return { ...parts.base, kind: "HEALTHCHECK", test: { type: "NONE" } };
   }
-  if (type.toUpperCase() !== "CMD") throw badArgument(`Unknown type "${type}" in HEALTHCHECK (try CMD)`, parts);
-  if (rest === "") throw badArgument("Missing command after HEALTHCHECK CMD", parts);
+  if (type.toUpperCase() !== "CMD") throw badArgument(`Unknown type "${type}" in HEALTHCHECK (try CMD)`, parts, type);
+  const command = parseCommand(rest, parts);
+  if (rest === "" || (command.form === "exec" && command.args.length === 0))
+    throw badArgument("Missing command after HEALTHCHECK CMD", parts);
   return {
     ...parts.base,
     kind: "HEALTHCHECK",
-    test: { type: "CMD", command: parseCommand(rest, parts) },
+    test: { type: "CMD", command },
     ...optional("interval", durationFlag("interval", parts)),
     ...optional("timeout", durationFlag("timeout", parts)),
     ...optional("startPeriod", durationFlag("start-period", parts)),
@@ -424,10 +422,10 @@ function durationFlag(name: string, parts: Parts): number | undefined {
   try {
     duration = parseDuration(text);
   } catch (cause) {
-    throw badArgument((cause as Error).message, parts);
+    throw badArgument((cause as Error).message, parts, `--${name}=${text}`);
   }
   if (duration < 0 || (duration > 0 && duration < MINIMUM))
-    throw badArgument(`Interval "${name}" cannot be less than 1ms`, parts);
+    throw badArgument(`Interval "${name}" cannot be less than 1ms`, parts, `--${name}=${text}`);
   return duration;
 }
 
@@ -435,8 +433,8 @@ function retriesFlag(parts: Parts): number | undefined {
   const text = parts.parsed.value("retries");
   if (text === undefined || text === "") return undefined;
   if (!/^[-+]?\d+$/.test(text))
-    throw badArgument(`invalid value "${text}" for --retries: wanted a whole number`, parts);
+    throw badArgument(`invalid value "${text}" for --retries: wanted a whole number`, parts, `--retries=${text}`);
   const retries = Number(text);
-  if (retries < 0) throw badArgument(`--retries cannot be negative (${retries})`, parts);
+  if (retries < 0) throw badArgument(`--retries cannot be negative (${retries})`, parts, `--retries=${text}`);
   return retries;
 }

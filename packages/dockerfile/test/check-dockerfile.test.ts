@@ -2,6 +2,7 @@ import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { applyCheckDirective, assertChecks, checkDockerfile } from "../src/check-dockerfile.ts";
 import { CHECK_RULES, EXPERIMENTAL_RULES } from "../src/check-rules.ts";
+import { createIgnoreMatcher, parseDockerignore } from "../src/dockerignore.ts";
 import { DockerfileError } from "../src/errors.ts";
 import type { Warning } from "../src/instruction.ts";
 import { parseDockerfile } from "../src/parse-dockerfile.ts";
@@ -9,6 +10,9 @@ import { parseDockerfile } from "../src/parse-dockerfile.ts";
 function check(text: string, experimental: readonly string[] | "all" = "all"): readonly Warning[] {
   return checkDockerfile(parseDockerfile(text, { file: "Dockerfile" }), { experimental });
 }
+
+/** Rules that need more than the Dockerfile: an ignore file, or images. */
+const BEYOND_TEXT = ["CopyIgnoredFile", "InvalidBaseImagePlatform"];
 
 /** A rule, a Dockerfile that breaks it and nothing else, the line and the message, and one that breaks nothing. */
 const CASES: readonly (readonly [rule: string, wrong: string, line: number, message: string, right: string])[] = [
@@ -210,7 +214,35 @@ describe("checkDockerfile()", () => {
   });
 
   test("has a case for every rule", () => {
-    expect(new Set(CASES.map(([rule]) => rule))).toEqual(new Set(CHECK_RULES));
+    expect(new Set([...CASES.map(([rule]) => rule), ...BEYOND_TEXT])).toEqual(new Set(CHECK_RULES));
+  });
+
+  test.each([
+    ["COPY a.log b /", "*.log", ["a.log"]],
+    ["COPY ./x/../a.log /", "*.log", ["a.log"]],
+    ["ADD tmp/x http://a.b/c.log /", "tmp\n*.log", ["tmp/x"]],
+    ["COPY . /", "*", ["."]],
+    ["COPY . /", "a", []],
+    ["COPY /a.log /", "a.log", []],
+    ["COPY a.log /", "*.log\n!b.log", []],
+    ["COPY --from=a a.log /", "*.log", []],
+    ["ARG A=a.log\nCOPY $A /", "a.log", ["a.log"]],
+  ])("CopyIgnoredFile: %s with %j", (line, ignored, files) => {
+    const ignore = createIgnoreMatcher(parseDockerignore(ignored));
+    const parsed = parseDockerfile(`FROM a\n${line}`, { file: "Dockerfile" });
+    const warnings = checkDockerfile(parsed, { experimental: ["CopyIgnoredFile"], ignore });
+    expect(warnings.map(({ message }) => /"(.*)"/.exec(message)?.[1])).toEqual(files);
+  });
+
+  test.each([
+    ["right above the instruction", "FROM a\n# check=skip=JSONArgsRecommended\nCMD b", []],
+    ["behind other comments", "FROM a\n# why\n# check=skip=jsonargsrecommended because\nCMD b", []],
+    ["for all rules", "FROM a\n# check=skip=all\nCMD b", []],
+    ["not from further up", "FROM a\n# check=skip=all\n\nCMD b", ["JSONArgsRecommended"]],
+    ["not for others", "FROM a\n# check=skip=StageNameCasing\nCMD b", ["JSONArgsRecommended"]],
+    ["for a stage", "FROM a\n# check=skip=StageNameCasing\nFROM a AS B", []],
+  ])("takes a comment that skips rules: %s", (_, text, rules) => {
+    expect(check(text, []).map(({ rule }) => rule)).toEqual(rules);
   });
 
   test("leaves experimental rules out until they are asked for", () => {
@@ -271,7 +303,8 @@ describe("docs/checks.md", () => {
     expect(sections.map(({ rule }) => rule)).toEqual(CHECK_RULES);
   });
 
-  test.each(sections)("shows what breaks $rule and what does not", ({ rule, examples }) => {
+  const ofText = sections.filter(({ rule }) => !BEYOND_TEXT.includes(rule));
+  test.each(ofText)("shows what breaks $rule and what does not", ({ rule, examples }) => {
     const [wrong = "", right = ""] = examples;
     expect(check(wrong).map((warning) => warning.rule)).toContain(rule);
     expect(check(right).map((warning) => warning.rule)).not.toContain(rule);

@@ -16,8 +16,12 @@ test("formatSource() shows the lines of a place, two before and two after", () =
   );
 });
 
-test("formatSource() underlines the words whose column is known", () => {
-  expect(formatSource("RNU a\nb", { file: "Dockerfile", line: 1, endLine: 1, column: 1, length: 3 })).toBe(
-    [">>> 1 | RNU a", "      | ^^^", "    2 | b"].join("\n"),
-  );
+test.each([
+  ["the first whole word", "COPY ab a /b", 1, "a", [">>> 1 | COPY ab a /b", "      |         ^"]],
+  ["a part of a word where it stands alone nowhere", "RUN ab", 1, "b", [">>> 1 | RUN ab", "      |      ^"]],
+  ["in a continuation line", "RUN a \\\n  bc", 2, "bc", [">>> 1 | RUN a \\", ">>> 2 |   bc", "      |   ^^"]],
+  ["behind a tab", "RUN\ta", 1, "a", [">>> 1 | RUN\ta", "      |    \t^"]],
+  ["nothing where the word was made by variables", "RUN $A", 1, "value", [">>> 1 | RUN $A"]],
+])("formatSource() marks %s", (_, source, endLine, word, lines) => {
+  expect(formatSource(source, { file: "Dockerfile", line: 1, endLine }, word)).toBe(lines.join("\n"));
 });

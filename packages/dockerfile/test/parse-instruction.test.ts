@@ -47,7 +47,7 @@ describe("parseInstruction()", () => {
     ],
     ["RUN echo  hi", { ...run, command: shell("echo  hi") }],
     ['RUN ["a", "b c"]', { ...run, command: { form: "exec", args: ["a", "b c"] } }],
-    ['RUN ["a"] b', { ...run, command: { form: "exec", args: ["a"] } }],
+    ['RUN ["a"] b', { ...run, command: shell('["a"] b') }],
     ["RUN ['a']", { ...run, command: shell("['a']") }],
     ["RUN [ -e /x ]", { ...run, command: shell("[ -e /x ]") }],
     ["RUN", { ...run, command: shell("") }],

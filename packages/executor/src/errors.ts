@@ -29,6 +29,8 @@ export interface StepPlace {
 export class StepError extends CodedError<ExecutorErrorCode> {
   /** Set by the executor where the error passes the step that it belongs to. */
   readonly place: StepPlace | undefined;
+  /** What of the instruction is wrong: errors are shown with a marker under it. */
+  readonly word: string | undefined;
   /** Of COMMAND_FAILED. */
   readonly exitCode: number | undefined;
 
@@ -39,11 +41,13 @@ export class StepError extends CodedError<ExecutorErrorCode> {
       readonly hint?: string;
       readonly cause?: unknown;
       readonly place?: StepPlace;
+      readonly word?: string | undefined;
       readonly exitCode?: number;
     } = {},
   ) {
     super(code, message, options);
     this.place = options.place;
+    this.word = options.word;
     this.exitCode = options.exitCode;
   }
 }

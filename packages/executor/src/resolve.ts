@@ -230,9 +230,10 @@ function failed(step: LayerStep, error: unknown, { options }: Session): unknown 
 
 function placeError(step: LayerStep, error: unknown): unknown {
   if (!(error instanceof StepError)) return error;
-  const { hint, cause, exitCode, message, code } = error;
+  const { hint, cause, exitCode, message, code, word } = error;
   return new StepError(code, message, {
     place: { step: step.name, location: step.location },
+    word,
     ...(hint === undefined ? {} : { hint }),
     ...(cause === undefined ? {} : { cause }),
     ...(exitCode === undefined ? {} : { exitCode }),

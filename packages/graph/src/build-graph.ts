@@ -1,19 +1,28 @@
 import {
   type Dockerfile,
-  DockerfileError,
-  expandWord,
-  ExpansionError,
   type FromInstruction,
   type Instruction,
-  nearest,
   parseTrigger,
   type Stage,
+  type Warning,
 } from "@varve/dockerfile";
-import { familiarReference, type Image, OciError, parsePlatform, parseReference, type Platform } from "@varve/oci";
+import {
+  familiarReference,
+  formatPlatform,
+  type Image,
+  OciError,
+  parsePlatform,
+  parseReference,
+  type Platform,
+} from "@varve/oci";
+import { baseError } from "./base-error.ts";
 import { dispatch, type DispatchContext, dispatchTriggers, type RunDefaults } from "./dispatch.ts";
 import { GraphError } from "./errors.ts";
-import { platformArgs, PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
-import { addStep, EMPTY_CONFIG, initialScope, type StageState } from "./stage-state.ts";
+import { findTarget } from "./find-target.ts";
+import { expandAt, expandGlobalArgs } from "./global-args.ts";
+import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
+import { addStep, EMPTY_CONFIG, initialConfig, type StageState } from "./stage-state.ts";
+import { scopeOf } from "./scope.ts";
 import type { BuildGraph, FileSet, FromStep, StageOutput } from "./step.ts";
 import { sortSteps } from "./sort-steps.ts";
 
@@ -26,6 +35,8 @@ export interface GraphOptions {
   /** Stage to build, by name; undefined: the last one. */
   readonly target?: string | undefined;
   readonly platform: Platform;
+  /** The platform was not asked for: an image made from another platform's base is for that one. */
+  readonly platformIsImplied: boolean;
   readonly buildPlatform: Platform;
   readonly buildArgs: ReadonlyMap<string, string>;
   /** `--label`. */
@@ -38,6 +49,8 @@ export interface GraphOptions {
   /** Finds a base image; called once for each reachable reference and platform. */
   readonly resolveImage: (reference: string, platform: Platform) => Promise<Image>;
   readonly onWarning: (message: string) => void;
+  /** Is told of rules of docs/checks.md that only a build can check. */
+  readonly onCheck: (warning: Warning) => void;
 }
 
 /**
@@ -54,28 +67,14 @@ export async function buildGraph(dockerfile: Dockerfile, options: GraphOptions):
   const labels =
     Object.keys(options.labels).length === 0 ? {} : { Labels: { ...output.config.Labels, ...options.labels } };
   return {
-    target: { ...output, config: { ...output.config, ...labels } },
+    target: {
+      ...output,
+      platform: options.platformIsImplied ? output.platform : options.platform,
+      config: { ...output.config, ...labels },
+    },
     steps: sortSteps(output.step),
     bases: builder.bases(),
   };
-}
-
-function findTarget({ stages, file }: Dockerfile, target: string | undefined): number {
-  if (target === undefined || target === "") return stages.length - 1;
-  const names = stages.map((stage) => stage.from.stageName?.toLowerCase());
-  const index = names.lastIndexOf(target.toLowerCase());
-  if (index >= 0) return index;
-  const near = nearest(
-    target,
-    names.filter((name) => name !== undefined),
-  );
-  throw new GraphError(
-    "TARGET_UNKNOWN",
-    `Cannot build target "${target}": target stage "${target}" could not be found in ${file}`,
-    {
-      hint: near === undefined ? "Name a stage with FROM … AS NAME" : `Did you mean "${near}"?`,
-    },
-  );
 }
 
 function warnOfUnused({ buildArgs, onWarning }: GraphOptions, used: ReadonlySet<string>): void {
@@ -102,7 +101,16 @@ class GraphBuilder {
     this.#dockerfile = dockerfile;
     this.#options = options;
     this.#context = context;
-    this.#globals = this.#expandGlobals();
+    const { platform, buildPlatform, buildArgs, target } = options;
+    const name = target ?? dockerfile.stages[context.targetIndex]?.from.stageName;
+    this.#globals = expandGlobalArgs(dockerfile, {
+      platform,
+      buildPlatform,
+      buildArgs,
+      target: name,
+      onArgUsed: context.onArgUsed,
+    });
+    dockerfile.stages.forEach((stage, index) => this.#validate(stage, index));
   }
 
   async stage(index: number): Promise<StageOutput> {
@@ -116,38 +124,8 @@ class GraphBuilder {
     );
   }
 
-  #expandGlobals(): ReadonlyMap<string, string> {
-    const { platform, buildPlatform, buildArgs, target } = this.#options;
-    const globals = new Map(
-      platformArgs(
-        platform,
-        buildPlatform,
-        target ?? this.#dockerfile.stages[this.#context.targetIndex]?.from.stageName ?? "default",
-      ),
-    );
-    for (const name of globals.keys()) if (buildArgs.has(name)) globals.set(name, buildArgs.get(name) ?? "");
-    for (const instruction of this.#dockerfile.globalArgs) {
-      for (const { name, value } of instruction.args) {
-        const given = buildArgs.get(name);
-        if (given !== undefined) this.#context.onArgUsed(name);
-        const chosen = given ?? (value === undefined ? undefined : this.#expand(value, instruction, globals));
-        if (chosen !== undefined) globals.set(name, chosen);
-      }
-    }
-    return globals;
-  }
-
-  #expand(word: string, { location }: Instruction, scope: ReadonlyMap<string, string>): string {
-    try {
-      return expandWord(word, { lookup: (name) => scope.get(name), escape: this.#dockerfile.directives.escape });
-    } catch (cause) {
-      if (!(cause instanceof ExpansionError)) throw cause;
-      throw new DockerfileError(
-        "BAD_EXPANSION",
-        `Cannot expand: failed to process ${JSON.stringify(word)}: ${cause.message}`,
-        { location, cause },
-      );
-    }
+  #expand(word: string, { location }: Instruction): string {
+    return expandAt(word, { location, escape: this.#dockerfile.directives.escape, scope: this.#globals });
   }
 
   #state(index: number): Promise<StageState> {
@@ -161,6 +139,8 @@ class GraphBuilder {
   async #buildStage(index: number): Promise<StageState> {
     const stage = this.#dockerfile.stages[index];
     if (stage === undefined) throw new Error(`Cannot build stage ${index}: there is none`);
+    const replaced = await this.#replacedStage(stage, index);
+    if (replaced !== undefined) return replaced;
     const state = await this.#startStage(stage, index);
     const triggers = (state.config.OnBuild ?? []).map((trigger) => parseTrigger(trigger, stage.from.location));
     const sets = await this.#fileSets([...triggers, ...stage.instructions], { index, platform: state.platform });
@@ -175,9 +155,9 @@ class GraphBuilder {
       resolveFrom(name, instruction) {
         const set = sets.get(name);
         if (set !== undefined) return set;
-        throw new GraphError("STAGE_UNKNOWN", `Cannot copy from "${name}": 'from' doesn't support variable expansion`, {
+        throw new GraphError("STAGE_UNKNOWN", `Cannot copy from "${name}": variables can't name a stage or an image`, {
           location: instruction.location,
-          hint: "Give the image a name with FROM … AS NAME, and copy from that",
+          word: name,
         });
       },
       buildArgs: this.#options.buildArgs,
@@ -188,29 +168,79 @@ class GraphBuilder {
     };
   }
 
+  /** A stage whose name is that of a context is the context, and its instructions do not count. */
+  async #replacedStage(stage: Stage, index: number): Promise<StageState | undefined> {
+    const { from } = stage;
+    const platform = this.#stagePlatform(from);
+    const named = from.stageName === undefined ? undefined : this.#namedContext(from.stageName, platform);
+    if (named === undefined) return undefined;
+    const state = await this.#fromNamed(stage, { named, index, platform });
+    const { OnBuild: _, ...config } = state.config;
+    return { ...state, config };
+  }
+
+  async #fromNamed(
+    stage: Stage,
+    { named, index, platform }: { readonly named: NamedContext; readonly index: number; readonly platform: Platform },
+  ): Promise<StageState> {
+    if (named.type === "context") return this.#fromContext(stage, { name: named.name, index, platform });
+    const step = await this.#imageStep(named.reference, { platform, instruction: stage.from });
+    return this.#newState(stage, { step, index });
+  }
+
   async #startStage(stage: Stage, index: number): Promise<StageState> {
     const { from } = stage;
-    const name = this.#expand(from.image, from, this.#globals);
-    if (name === "") {
+    const name = this.#expand(from.image, from);
+    const platform = this.#stagePlatform(from);
+    const base = this.#baseStage(name, index);
+    if (base !== undefined) return this.#fromState(stage, { state: await this.#state(base), index });
+    const named = this.#namedContext(name, platform);
+    if (named !== undefined) return this.#fromNamed(stage, { named, index, platform });
+    const step = await this.#imageStep(name, { platform, instruction: from });
+    return this.#newState(stage, { step, index });
+  }
+
+  /**
+   * What BuildKit says of every stage, also of those that the target does not need.
+   * @throws GraphError, DockerfileError `BAD_EXPANSION`.
+   */
+  #validate({ from, instructions }: Stage, index: number): void {
+    const name = this.#expand(from.image, from);
+    if (name === "")
       throw new GraphError("BASE_INVALID", `Cannot use base image: base name (${from.image}) should not be blank`, {
         location: from.location,
+        word: from.image,
         hint: "Declare the ARG before the first FROM, with a default",
       });
+    this.#stagePlatform(from);
+    const isKnown = name === "scratch" || this.#baseStage(name, index) !== undefined;
+    if (!isKnown && this.#namedContext(name, this.#options.platform) === undefined) this.#checkReference(name, from);
+    for (const instruction of instructions)
+      for (const source of sourceNames(instruction)) this.#refuseVariable(source, instruction);
+  }
+
+  #checkReference(reference: string, instruction: Instruction): void {
+    try {
+      parseReference(reference);
+    } catch (cause) {
+      throw baseError(cause, { reference, instruction, stages: this.#dockerfile.stages });
     }
-    const platform = this.#stagePlatform(from);
-    const base = this.#findStage(name, index);
-    const named = this.#namedContext(name);
-    if (named === undefined && base !== undefined)
-      return this.#fromState(stage, { state: await this.#state(base), index, platform });
-    if (named?.type === "context") return this.#fromContext(stage, { name: named.name, index, platform });
-    if (named === undefined && name === "scratch") return this.#newState(stage, { step: scratchStep(platform), index });
-    const step = await this.#imageStep(named === undefined ? name : named.reference, { platform, from });
-    return this.#newState(stage, { step, index });
+  }
+
+  #refuseVariable(name: string, { kind, location }: Instruction): void {
+    if (!/\$./.test(name)) return;
+    const flag =
+      kind === "COPY" ? "variable expansion is not supported for --from" : "'from' doesn't support variable expansion";
+    throw new GraphError("STAGE_UNKNOWN", `Cannot ${kind} from "${name}": ${flag}`, {
+      location,
+      word: name,
+      hint: "Give the image a name with FROM … AS NAME, and use that",
+    });
   }
 
   #stagePlatform(from: FromInstruction): Platform {
     if (from.platform === undefined) return this.#options.platform;
-    const text = this.#expand(from.platform, from, this.#globals);
+    const text = this.#expand(from.platform, from);
     try {
       return parsePlatform(text);
     } catch (cause) {
@@ -218,9 +248,14 @@ class GraphBuilder {
       throw new GraphError(
         "BASE_INVALID",
         `Cannot use --platform "${text}": failed to parse platform; wanted os/architecture[/variant]`,
-        { location: from.location, cause },
+        { location: from.location, word: from.platform, cause },
       );
     }
+  }
+
+  /** The stage that FROM means: unlike elsewhere, the name has to be written as BuildKit keeps it, in lower case. */
+  #baseStage(name: string, before: number): number | undefined {
+    return name === name.toLowerCase() ? this.#findStage(name, before) : undefined;
   }
 
   /** An earlier stage of this name; the last of several. */
@@ -230,16 +265,16 @@ class GraphBuilder {
     return index < 0 ? undefined : index;
   }
 
-  #namedContext(name: string): NamedContext | undefined {
+  /** By `NAME::PLATFORM`, then by name. */
+  #namedContext(name: string, platform: Platform): NamedContext | undefined {
     const { namedContexts } = this.#options;
-    if (namedContexts.size === 0) return undefined;
-    return namedContexts.get(name.toLowerCase()) ?? namedContexts.get(familiarName(name));
+    if (namedContexts.size === 0 || ["scratch", "context"].includes(name.toLowerCase())) return undefined;
+    const names = [name.toLowerCase(), familiarName(name)];
+    const keys = [...names.map((each) => `${each}::${formatPlatform(platform)}`), ...names];
+    return keys.map((key) => namedContexts.get(key)).find((found) => found !== undefined);
   }
 
-  #fromState(
-    stage: Stage,
-    { state, index }: { readonly state: StageState; readonly index: number; readonly platform: Platform },
-  ): StageState {
+  #fromState(stage: Stage, { state, index }: { readonly state: StageState; readonly index: number }): StageState {
     return {
       ...this.#labels(stage, index),
       step: state.step,
@@ -269,7 +304,7 @@ class GraphBuilder {
 
   #newState(stage: Stage, { step, index }: { readonly step: FromStep; readonly index: number }): StageState {
     const image = step.source.type === "image" ? step.source.image : undefined;
-    const config = image === undefined ? EMPTY_CONFIG : (image.config.config ?? {});
+    const config = initialConfig(image === undefined ? EMPTY_CONFIG : (image.config.config ?? {}));
     return {
       ...this.#labels(stage, index),
       step,
@@ -278,7 +313,7 @@ class GraphBuilder {
       author: image?.config.author,
       platform: step.platform,
       baseCreated: image?.config.created,
-      scope: initialScope(config),
+      scope: scopeOf(config.Env ?? []),
       args: new Map(),
       hasCommand: false,
       steps: [],
@@ -315,37 +350,53 @@ class GraphBuilder {
 
   #imageStep(
     reference: string,
-    { platform, from }: { readonly platform: Platform; readonly from: Instruction },
+    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
   ): Promise<FromStep> {
+    if (/^(?:docker-image:\/\/)?scratch$/.test(reference)) return Promise.resolve(scratchStep(platform));
     const key = JSON.stringify([reference, platform]);
     const known = this.#images.get(key);
     if (known !== undefined) return known;
-    const made = this.#resolveImage(reference, { platform, from });
+    const made = this.#resolveImage(reference, { platform, instruction });
     this.#images.set(key, made);
     return made;
   }
 
   async #resolveImage(
     reference: string,
-    { platform, from }: { readonly platform: Platform; readonly from: Instruction },
+    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
   ): Promise<FromStep> {
     let image: Image;
     try {
       image = await this.#options.resolveImage(reference, platform);
     } catch (cause) {
-      throw baseError(reference, { cause, from, stages: this.#dockerfile.stages });
+      throw baseError(cause, { reference, instruction, stages: this.#dockerfile.stages });
     }
     const { os, architecture, variant } = image.config;
     const actual: Platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
     const step: FromStep = {
       kind: "from",
       name: `FROM ${reference}`,
-      location: from.location,
+      location: instruction.location,
       platform: actual,
       source: { type: "image", reference, image },
     };
+    this.#checkPlatform(step, { platform, instruction });
     this.#bases.set(reference, step);
     return step;
+  }
+
+  #checkPlatform(
+    { source, platform: actual }: FromStep,
+    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
+  ): void {
+    if (source.type === "scratch" || (actual.os === platform.os && actual.architecture === platform.architecture))
+      return;
+    const [was, wanted] = [formatPlatform(actual), formatPlatform(platform)];
+    this.#options.onCheck({
+      rule: "InvalidBaseImagePlatform",
+      message: `Base image ${source.reference} was pulled with platform "${was}", expected "${wanted}" for current build`,
+      location: instruction.location,
+    });
   }
 
   /** The file sets that instructions copy or mount from, by the name that they use. */
@@ -356,9 +407,9 @@ class GraphBuilder {
     const names = new Map(
       instructions.flatMap((instruction) => sourceNames(instruction).map((name) => [name, instruction] as const)),
     );
-    const sets = [...names]
-      .filter(([name]) => !name.includes("$"))
-      .map(async ([name, instruction]) => [name, await this.#fileSet(name, { ...place, instruction })] as const);
+    const sets = [...names].map(
+      async ([name, instruction]) => [name, await this.#fileSet(name, { ...place, instruction })] as const,
+    );
     return new Map(await Promise.all(sets));
   }
 
@@ -370,15 +421,12 @@ class GraphBuilder {
       instruction,
     }: { readonly index: number; readonly platform: Platform; readonly instruction: Instruction },
   ): Promise<FileSet> {
-    const named = this.#namedContext(name);
-    if (named?.type === "context") return { type: "context", name: named.name };
-    if (named !== undefined)
-      return { type: "step", step: await this.#imageStep(named.reference, { platform, from: instruction }) };
     const stage = this.#findStage(name, index) ?? this.#stageByNumber(name, { index, instruction });
-    if (stage !== undefined) return { type: "step", step: (await this.#state(stage)).step };
-    this.#refuseLaterStage(name, { index, instruction });
-    if (name === "scratch") return { type: "step", step: scratchStep(platform) };
-    return { type: "step", step: await this.#imageStep(name, { platform, from: instruction }) };
+    const named = this.#namedContext(name, platform);
+    if (named?.type === "context") return { type: "context", name: named.name };
+    if (named === undefined && stage !== undefined) return { type: "step", step: (await this.#state(stage)).step };
+    if (named === undefined) this.#refuseLaterStage(name, { index, instruction });
+    return { type: "step", step: await this.#imageStep(named?.reference ?? name, { platform, instruction }) };
   }
 
   #stageByNumber(
@@ -391,6 +439,7 @@ class GraphBuilder {
     const reason = number === index ? "it is the stage itself" : `there are ${index} stages before this one`;
     throw new GraphError("STAGE_UNKNOWN", `Cannot copy from stage ${name}: invalid stage index ${name}: ${reason}`, {
       location: instruction.location,
+      word: name,
       hint: "Stages count from 0; only earlier ones can be copied from",
     });
   }
@@ -408,6 +457,7 @@ class GraphBuilder {
       `Cannot copy from stage "${name}": it does not stand before this one: circular dependency detected on stage: ${name}`,
       {
         location: instruction.location,
+        word: name,
         hint: "Move the stage up",
       },
     );
@@ -433,28 +483,4 @@ function sourceNames(instruction: Instruction): readonly string[] {
   return instruction.mounts.flatMap(({ options }) =>
     options.flatMap(([name, value]) => (name === "from" && value !== undefined && value !== "" ? [value] : [])),
   );
-}
-
-/** The error with its place; a name that is close to a stage's was probably meant to be that stage. */
-function baseError(
-  reference: string,
-  { cause, from, stages }: { readonly cause: unknown; readonly from: Instruction; readonly stages: readonly Stage[] },
-): unknown {
-  if (!(cause instanceof OciError)) return withPlace(cause, from);
-  const what =
-    cause.code === "REFERENCE_INVALID" ? `failed to parse stage name "${reference}": ${cause.message}` : cause.message;
-  const near = nearest(
-    reference,
-    stages.flatMap((stage) => (stage.from.stageName === undefined ? [] : [stage.from.stageName])),
-  );
-  return new GraphError("BASE_INVALID", `Cannot use image "${reference}": ${what}`, {
-    location: from.location,
-    cause,
-    hint: near === undefined ? cause.hint : `Did you mean stage "${near}"?`,
-  });
-}
-
-function withPlace(cause: unknown, { location }: Instruction): unknown {
-  if (cause instanceof Error && !("location" in cause)) Object.assign(cause, { location });
-  return cause;
 }

@@ -82,7 +82,12 @@ function sourceDefinition(source: CopySource): Json {
     case "http":
       return { type: source.type, url: source.url };
     case "git":
-      return { type: source.type, url: source.url, keepGitDir: source.keepGitDir };
+      return {
+        type: source.type,
+        directory: source.git.directory,
+        keepGitDir: source.git.keepGitDir ?? false,
+        submodules: source.git.submodules,
+      };
     default:
       return source satisfies never;
   }

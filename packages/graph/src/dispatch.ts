@@ -12,7 +12,7 @@ import {
 } from "@varve/dockerfile";
 import type { Healthcheck } from "@varve/oci";
 import { GraphError } from "./errors.ts";
-import { isGitUrl, isHttpUrl } from "./source-urls.ts";
+import { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";
 import { formatDuration, quoteGo } from "./go-format.ts";
 import { destinationPath, joinPath } from "./paths.ts";
 import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
@@ -106,20 +106,25 @@ function dispatchArgs(
   context: DispatchContext,
 ): void {
   const shown: string[] = [];
-  for (const raw of instruction.args) {
-    const one = expandInstruction(
-      { ...instruction, args: [raw] },
-      { lookup: (name) => state.scope.get(name), escape: context.escape },
-    );
-    const { name = "", value: fallback } = one.args[0] ?? {};
+  for (const arg of instruction.args) {
+    const { name } = arg;
     const given = context.buildArgs.get(name);
     if (given !== undefined) context.onArgUsed(name);
-    const value = given ?? fallback ?? context.globals.get(name);
+    const value = given ?? defaultOf({ ...instruction, args: [arg] }, state, context) ?? context.globals.get(name);
     state.args = new Map([...state.args, [name, value]]);
     if (value !== undefined) state.scope = setVariable(state.scope, name, value);
     shown.push(value === undefined ? name : `${name}=${value}`);
   }
   addHistory(state, `ARG ${shown.join(" ")}`, { layer: false });
+}
+
+/** The default that an ARG of one variable gives; looked at only where no value was given. */
+function defaultOf(
+  instruction: Extract<Instruction, { kind: "ARG" }>,
+  { scope }: StageState,
+  { escape }: DispatchContext,
+): string | undefined {
+  return expandInstruction(instruction, { lookup: (name) => scope.get(name), escape }).args[0]?.value;
 }
 
 function dispatchEnv(state: StageState, variables: readonly KeyValue[]): void {
@@ -308,6 +313,7 @@ function dispatchCopy(
       : ({ type: "context", name: "" } as const);
   const add = instruction.kind === "ADD" ? instruction : undefined;
   const sources = instruction.sources.map((source) => copySource(source, { instruction, from }));
+  const git = sources.find((source) => source.type === "git");
   checkChecksum(add, sources);
   addStep(state, {
     ...stepBase(state, instruction.text, instruction.location),
@@ -318,10 +324,11 @@ function dispatchCopy(
     destination: destinationPath(workdirOf(state), instruction.destination),
     chown: instruction.chown,
     chmod: instruction.chmod,
-    link: instruction.link,
+    // BuildKit does not merge a layer whose modes it has to change.
+    link: instruction.link && (instruction.chmod === undefined || instruction.chmod === ""),
     parents: instruction.parents,
     exclude: instruction.exclude,
-    checksum: add?.checksum,
+    checksum: (add?.checksum ?? "") === "" ? git?.git.checksum : add?.checksum,
     unpack: add?.unpack,
   });
   addHistory(state, copyHistory(instruction), { layer: true });
@@ -348,27 +355,48 @@ interface SourceContext {
 function copySource(source: CopySourceWord, { instruction, from }: SourceContext): CopySource {
   if (source.kind === "heredoc") return { type: "inline", name: source.heredoc.name, content: source.heredoc.content };
   const { word } = source;
-  const remote = isGitUrl(word) ? "git" : isHttpUrl(word) ? "http" : undefined;
-  if (remote === undefined) return { type: "path", from, path: word };
-  if (instruction.kind === "COPY") {
-    const what = remote === "git" ? "a git ref" : "a URL";
-    throw new GraphError("COPY_UNSUPPORTED", `Cannot COPY "${word}": source can't be ${what} for COPY`, {
-      location: instruction.location,
-      hint: "Use ADD",
-    });
+  const git = gitSource(word, instruction);
+  const isHttp = git === undefined && /^https?:\/\//.test(word);
+  if (git === undefined && !isHttp) return { type: "path", from, path: word };
+  if (instruction.kind === "COPY")
+    throw unsupported(instruction, `source can't be ${isHttp ? "a URL" : "a git ref"} for COPY`, word);
+  return git === undefined
+    ? { type: "http", url: word }
+    : { type: "git", url: word, git: keepGitDir(git, instruction) };
+}
+
+function unsupported(instruction: CopyInstruction | AddInstruction, reason: string, word: string): GraphError {
+  return new GraphError("COPY_UNSUPPORTED", `Cannot ${instruction.kind} "${word}": ${reason}`, {
+    location: instruction.location,
+    word,
+    hint: instruction.kind === "COPY" ? "Use ADD" : undefined,
+  });
+}
+
+function gitSource(word: string, instruction: CopyInstruction | AddInstruction): GitSource | undefined {
+  try {
+    return parseGitUrl(word);
+  } catch (error) {
+    if (!(error instanceof GitUrlError)) throw error;
+    throw unsupported(instruction, error.message, word);
   }
-  return remote === "git"
-    ? { type: "git", url: word, keepGitDir: instruction.keepGitDir ?? false }
-    : { type: "http", url: word };
+}
+
+function keepGitDir(git: GitSource, add: AddInstruction): GitSource {
+  if (add.keepGitDir !== undefined && git.keepGitDir !== undefined && add.keepGitDir !== git.keepGitDir)
+    throw unsupported(add, "inconsistent keep-git-dir configuration", git.remote);
+  return { ...git, keepGitDir: git.keepGitDir ?? add.keepGitDir ?? false };
 }
 
 function checkChecksum(add: AddInstruction | undefined, sources: readonly CopySource[]): void {
-  if (add?.checksum === undefined) return;
+  if (add?.checksum === undefined || add.checksum === "") return;
   const [source, ...others] = sources;
   const invalid = (reason: string): GraphError =>
     new GraphError("COPY_UNSUPPORTED", `Cannot use --checksum: ${reason}`, { location: add.location });
   if (source === undefined || others.length > 0) throw invalid("checksum can't be specified for multiple sources");
   if (source.type !== "http" && source.type !== "git") throw invalid("checksum requires HTTP(S) or Git sources");
+  if (source.type === "git" && source.git.checksum !== undefined && source.git.checksum !== add.checksum)
+    throw invalid(`checksum mismatch "${add.checksum}" != "${source.git.checksum}"`);
   if (source.type === "http" && !/^sha256:[0-9a-f]{64}$/.test(add.checksum))
     throw invalid(`invalid checksum digest format: "${add.checksum}"; wanted sha256: and 64 lower-case hex digits`);
 }

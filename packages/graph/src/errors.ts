@@ -14,12 +14,15 @@ export type GraphErrorCode =
 /** Thrown where instructions that parse make no sense together. */
 export class GraphError extends CodedError<GraphErrorCode> {
   readonly location: Location | undefined;
+  /** What at the location is wrong: errors are shown with a marker under it. */
+  readonly word: string | undefined;
 
   constructor(
     code: GraphErrorCode,
     message: string,
     options: {
       readonly location?: Location | undefined;
+      readonly word?: string | undefined;
       readonly hint?: string | undefined;
       readonly cause?: unknown;
     } = {},
@@ -29,5 +32,6 @@ export class GraphError extends CodedError<GraphErrorCode> {
       ...(options.hint === undefined ? {} : { hint: options.hint }),
     });
     this.location = options.location;
+    this.word = options.word;
   }
 }

@@ -1,6 +1,7 @@
 export { buildGraph, type GraphOptions, type NamedContext } from "./build-graph.ts";
 export { stepDefinition } from "./definition.ts";
 export { type RunDefaults } from "./dispatch.ts";
+export { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";
 export { GraphError, type GraphErrorCode } from "./errors.ts";
 export { fileSetsOf, stepInputs } from "./sort-steps.ts";
 export type {

@@ -13,16 +13,31 @@ const ALIASES: Readonly<Record<string, string>> = {
   ro: "readonly",
   rw: "readwrite",
 };
-const COMMON = ["type", "target"];
-const OPTIONS: Readonly<Record<MountType, readonly string[]>> = {
-  bind: [...COMMON, "from", "source", "readonly", "readwrite"],
-  cache: [...COMMON, "from", "source", "readonly", "readwrite", "id", "sharing", "mode", "uid", "gid"],
-  tmpfs: [...COMMON, "size", "readonly", "readwrite"],
-  secret: [...COMMON, "id", "required", "mode", "uid", "gid", "env", "source"],
-  ssh: [...COMMON, "id", "required", "mode", "uid", "gid", "source"],
+/** Options of every type; those that mean nothing for a type are accepted, as BuildKit does. */
+const COMMON = ["type", "from", "source", "target", "readonly", "readwrite", "id"];
+/** Options that only some types may have. */
+const SPECIAL: Readonly<Record<string, readonly MountType[]>> = {
+  sharing: ["cache"],
+  size: ["tmpfs"],
+  required: ["secret", "ssh"],
+  env: ["secret"],
+  mode: ["cache", "secret", "ssh"],
+  uid: ["cache", "secret", "ssh"],
+  gid: ["cache", "secret", "ssh"],
 };
+const FLAGS = ["readonly", "readwrite", "required"];
 const SHARING = ["shared", "private", "locked"] as const;
-const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
+const TRUE = ["1", "t", "T", "true", "TRUE", "True"];
+const FALSE = ["0", "f", "F", "false", "FALSE", "False"];
+const UNITS: Readonly<Record<string, number>> = {
+  "": 1,
+  b: 1,
+  k: 1024,
+  m: 1024 ** 2,
+  g: 1024 ** 3,
+  t: 1024 ** 4,
+  p: 1024 ** 5,
+};
 
 export interface MountContext {
   readonly location: Location;
@@ -55,7 +70,7 @@ export function parseRunMount(flag: RunMountFlag, context: MountContext): RunMou
     case "ssh":
       return {
         type: "ssh",
-        id: options.value("id") ?? "default",
+        id: options.value("id") ?? options.value("source") ?? "default",
         target: options.optionalTarget(context),
         required: options.flag("required"),
         ...options.owner(0o600),
@@ -67,13 +82,14 @@ export function parseRunMount(flag: RunMountFlag, context: MountContext): RunMou
 
 function parseCache(options: MountOptions, context: MountContext): RunMount {
   const target = options.target(context);
-  const sharing = options.value("sharing") ?? "shared";
-  if (!SHARING.includes(sharing as "shared")) throw options.invalid(`unsupported sharing value "${sharing}"`);
+  const word = options.value("sharing") ?? "shared";
+  const sharing = SHARING.find((each) => each === word.toLowerCase());
+  if (sharing === undefined) throw options.invalid(`unsupported sharing value "${word}"`, { word, known: SHARING });
   return {
     type: "cache",
     target,
     id: options.value("id") ?? target,
-    sharing: sharing as (typeof SHARING)[number],
+    sharing,
     from: fromOf(options, context),
     source: options.value("source") ?? "/",
     readonly: options.readonly(false),
@@ -82,9 +98,12 @@ function parseCache(options: MountOptions, context: MountContext): RunMount {
 }
 
 function parseSecret(options: MountOptions, context: MountContext): RunMount {
+  if (options.value("from") !== undefined) throw options.invalid("secret mount should not have a from");
+  if (options.value("id") !== undefined && options.value("source") !== undefined)
+    throw options.invalid("both source and id can't be set");
   const target = options.optionalTarget(context);
   const id = options.value("id") ?? options.value("source") ?? target?.slice(target.lastIndexOf("/") + 1);
-  if (id === undefined || id === "") throw options.invalid("a secret needs an id or a target");
+  if (id === undefined) throw options.invalid("invalid secret mount. one of source, target required");
   const env = options.value("env");
   const fallback = env === undefined ? `/run/secrets/${id.slice(id.lastIndexOf("/") + 1)}` : undefined;
   return {
@@ -99,45 +118,50 @@ function parseSecret(options: MountOptions, context: MountContext): RunMount {
 
 function fromOf(options: MountOptions, context: MountContext): FileSet | undefined {
   const from = options.value("from");
-  return from === undefined || from === "" ? undefined : context.resolveFrom(from);
+  return from === undefined ? undefined : context.resolveFrom(from);
 }
 
 class MountOptions {
   readonly type: MountType;
   readonly #values: ReadonlyMap<string, string | undefined>;
   readonly #location: Location;
-  readonly #raw: string;
 
-  constructor({ raw, options }: RunMountFlag, location: Location) {
-    this.#raw = raw;
+  constructor({ options }: RunMountFlag, location: Location) {
     this.#location = location;
     this.#values = new Map(options.map(([name, value]) => [ALIASES[name] ?? name, value]));
-    const type = this.#values.get("type") ?? "bind";
-    if (!TYPES.includes(type as MountType))
-      throw this.invalid(`unsupported mount type "${type}"`, nearest(type, TYPES));
-    this.type = type as MountType;
-    for (const name of this.#values.keys()) this.#check(name);
+    const word = this.#values.get("type") ?? "bind";
+    const type = TYPES.find((each) => each === word.toLowerCase());
+    if (type === undefined) throw this.invalid(`unsupported mount type "${word}"`, { word, known: TYPES });
+    this.type = type;
+    for (const [name, value] of options) this.#check(name, value);
   }
 
-  #check(name: string): void {
-    const known = OPTIONS[this.type];
-    if (!known.includes(name)) throw this.invalid(`unexpected key '${name}' in '${this.#raw}'`, nearest(name, known));
-    const isFlag = ["readonly", "readwrite", "required"].includes(name);
-    if (this.#values.get(name) === undefined && !isFlag)
-      throw this.invalid(`invalid field '${name}' must be a key=value pair`);
-    if (isFlag) this.flag(name);
+  #check(written: string, value: string | undefined): void {
+    const name = ALIASES[written] ?? written;
+    const types = SPECIAL[name];
+    const field = value === undefined ? written : `${written}=${value}`;
+    if (types === undefined && !COMMON.includes(name))
+      throw this.invalid(`unexpected key '${written}' in '${field}'`, {
+        word: written,
+        known: [...COMMON, ...Object.keys(SPECIAL), ...Object.keys(ALIASES)],
+      });
+    if (value === undefined && !FLAGS.includes(name))
+      throw this.invalid(`invalid field '${field}' must be a key=value pair`, { word: field });
+    if (types?.includes(this.type) === false) throw this.invalid(`${name} not allowed for "${this.type}" type mounts`);
+    if (FLAGS.includes(name)) this.flag(name);
   }
 
+  /** Undefined where it is absent or empty. */
   value(name: string): string | undefined {
-    return this.#values.get(name);
+    return this.#values.get(name) || undefined;
   }
 
   flag(name: string): boolean {
     if (!this.#values.has(name)) return false;
-    const text = (this.#values.get(name) ?? "true").toLowerCase();
-    if (["true", "1"].includes(text)) return true;
-    if (["false", "0"].includes(text)) return false;
-    throw this.invalid(`invalid value for ${name}: ${text}`);
+    const text = this.#values.get(name) ?? "true";
+    if (TRUE.includes(text)) return true;
+    if (FALSE.includes(text)) return false;
+    throw this.invalid(`invalid value for ${name}: ${text}`, { word: text });
   }
 
   readonly(fallback: boolean): boolean {
@@ -146,12 +170,12 @@ class MountOptions {
   }
 
   optionalTarget({ workdir }: MountContext): string | undefined {
-    const target = this.#values.get("target");
-    return target === undefined || target === "" ? undefined : joinPath(workdir, target);
+    const target = this.value("target");
+    return target === undefined ? undefined : joinPath(workdir, target);
   }
 
   target(context: MountContext): string {
-    const target = this.optionalTarget(context) ?? "/";
+    const target = this.optionalTarget(context) ?? joinPath(context.workdir, "");
     if (target === "/") throw this.invalid('invalid mount target "/"');
     return target;
   }
@@ -165,23 +189,29 @@ class MountOptions {
   }
 
   size(): number | undefined {
-    const text = this.#values.get("size");
+    const text = this.value("size");
     if (text === undefined) return undefined;
-    const match = /^(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?$/i.exec(text);
-    if (match === null) throw this.invalid(`invalid value for size: ${text}`);
+    const match = /^(\d+(?:\.\d+)?)\s?([kmgtp]?)(?:i?b)?$/i.exec(text);
+    if (match === null) throw this.invalid(`invalid value for size: ${text}`, { word: text });
     return Math.floor(Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1));
   }
 
   #number(name: string, radix: 8 | 10): number | undefined {
     const text = this.#values.get(name);
     if (text === undefined) return undefined;
-    if (!(radix === 8 ? /^[0-7]+$/ : /^\d+$/).test(text)) throw this.invalid(`invalid value ${text} for ${name}`);
+    const isNumber = (radix === 8 ? /^[0-7]+$/ : /^\d+$/).test(text) && Number.parseInt(text, radix) <= 0xffff_ffff;
+    if (!isNumber) throw this.invalid(`invalid value ${text} for ${name}`, { word: text });
     return Number.parseInt(text, radix);
   }
 
-  invalid(reason: string, near?: string): GraphError {
+  invalid(
+    reason: string,
+    { word, known = [] }: { readonly word?: string; readonly known?: readonly string[] } = {},
+  ): GraphError {
+    const near = word === undefined ? undefined : nearest(word, known);
     return new GraphError("MOUNT_INVALID", `Cannot use --mount: ${reason}`, {
       location: this.#location,
+      word,
       hint: near === undefined ? undefined : `Did you mean "${near}"?`,
     });
   }

@@ -1,6 +1,6 @@
 import type { Command, Location } from "@varve/dockerfile";
 import type { ContainerConfig, History, Platform } from "@varve/oci";
-import { scopeOf, type Scope, setVariable } from "./scope.ts";
+import { scopeOf, type Scope } from "./scope.ts";
 import type { Step } from "./step.ts";
 
 /** A stage while its instructions are gone through. */
@@ -27,19 +27,16 @@ export interface StageState {
 }
 
 /** What an image has that is made of nothing. */
-export const EMPTY_CONFIG: ContainerConfig = {
-  Env: ["PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"],
-  WorkingDir: "/",
-};
+export const EMPTY_CONFIG: ContainerConfig = { WorkingDir: "/" };
 const DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 const DEFAULT_SHELL = ["/bin/sh", "-c"];
 /** What BuildKit's frontend calls itself in history. */
 const COMMENT = "buildkit.dockerfile.v0";
 
-/** Variables that a RUN in an image of this config sees at first: a PATH, always. */
-export function initialScope(config: ContainerConfig): Scope {
-  const scope = scopeOf(config.Env ?? []);
-  return scope.has("PATH") ? scope : setVariable(scope, "PATH", DEFAULT_PATH);
+/** `config` as a stage starts from it: with a PATH, always. */
+export function initialConfig(config: ContainerConfig): ContainerConfig {
+  const env = config.Env ?? [];
+  return scopeOf(env).has("PATH") ? config : { ...config, Env: [...env, `PATH=${DEFAULT_PATH}`] };
 }
 
 /** Adds a history line; `layer`: the instruction made one. */

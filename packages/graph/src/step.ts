@@ -1,5 +1,6 @@
 import type { ContainerConfig, Descriptor, History, Image, Platform } from "@varve/oci";
 import type { Location } from "@varve/dockerfile";
+import type { GitSource } from "./git-source.ts";
 
 /** What every step carries. `parent` links make each step's file system: the parent's, and this step's layer on it. */
 interface StepBase {
@@ -101,7 +102,7 @@ export type CopySource =
   | { readonly type: "path"; readonly from: FileSet; readonly path: string }
   | { readonly type: "inline"; readonly name: string; readonly content: string }
   | { readonly type: "http"; readonly url: string }
-  | { readonly type: "git"; readonly url: string; readonly keepGitDir: boolean };
+  | { readonly type: "git"; readonly url: string; readonly git: GitSource };
 
 export interface CopyStep extends StepBase {
   readonly kind: "copy";

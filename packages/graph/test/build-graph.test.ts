@@ -3,9 +3,11 @@ import {
   createMemoryStore,
   encodeImageConfig,
   encodeManifest,
+  type Image,
   type ImageConfig,
   MEDIA_TYPES,
   parsePlatform,
+  type Platform,
   resolveImage,
 } from "@varve/oci";
 import { inChunks } from "@varve/oci/testing";
@@ -22,6 +24,19 @@ const BASE: ImageConfig = {
   history: [{ created_by: "base", empty_layer: true }],
 };
 
+async function imageOf(base: ImageConfig, platform: Platform): Promise<Image> {
+  const store = createMemoryStore();
+  const config = encodeImageConfig(base);
+  const manifest = encodeManifest({
+    schemaVersion: 2,
+    mediaType: MEDIA_TYPES.manifest,
+    config: config.descriptor,
+    layers: [],
+  });
+  for (const { descriptor, bytes } of [config, manifest]) await store.push(descriptor, inChunks(bytes));
+  return resolveImage(store, manifest.descriptor, { platform });
+}
+
 async function plan(
   text: string,
   options: Partial<GraphOptions> & { readonly base?: ImageConfig } = {},
@@ -31,6 +46,7 @@ async function plan(
   const { dockerfile } = parseDockerfile(text, { file: "Dockerfile" });
   const graph = await buildGraph(dockerfile, {
     platform: linux,
+    platformIsImplied: false,
     buildPlatform: linux,
     buildArgs: new Map(),
     labels: {},
@@ -39,18 +55,10 @@ async function plan(
     runDefaults: { network: "default", hostname: undefined, extraHosts: [], ulimits: [], shmSize: undefined },
     resolveImage: async (reference, platform) => {
       asked.push(reference);
-      const store = createMemoryStore();
-      const config = encodeImageConfig({ ...(options.base ?? BASE), ...platform });
-      const manifest = encodeManifest({
-        schemaVersion: 2,
-        mediaType: MEDIA_TYPES.manifest,
-        config: config.descriptor,
-        layers: [],
-      });
-      for (const { descriptor, bytes } of [config, manifest]) await store.push(descriptor, inChunks(bytes));
-      return resolveImage(store, manifest.descriptor, { platform });
+      return imageOf({ ...(options.base ?? BASE), ...platform }, platform);
     },
     onWarning: (message) => warnings.push(message),
+    onCheck: ({ message }) => warnings.push(message),
     ...options,
   });
   return { ...graph, asked, warnings };
@@ -171,6 +179,69 @@ describe("buildGraph()", () => {
     expect(copy?.sources).toEqual([{ type: "path", from: { type: "context", name: "lib" }, path: "a" }]);
   });
 
+  test("lets a named context stand for a stage, also for the target and for a stage named by number", async () => {
+    const namedContexts = new Map([["lib", { type: "image", reference: "other" } as const]]);
+    const base = { ...BASE, config: { ...BASE.config, Labels: { from: "other" }, OnBuild: ["RUN trigger"] } };
+    const target = await plan("FROM broken AS lib\nRUN no\nLABEL no=1\n", { namedContexts, base });
+    expect(target.asked).toEqual(["other"]);
+    expect(target.steps.map(({ kind }) => kind)).toEqual(["from"]);
+    expect(target.target.config).toMatchObject({ Labels: { from: "other" } });
+    expect(target.target.config.OnBuild).toBeUndefined();
+    const copied = await plan("FROM broken AS lib\nFROM x\nCOPY --from=0 / /\n", { namedContexts });
+    expect(copied.asked.toSorted()).toEqual(["other", "x"]);
+    const based = await plan("FROM broken AS lib\nFROM lib\nRUN --mount=from=lib,target=/l true\n", { namedContexts });
+    expect(based.asked).toEqual(["other"]);
+  });
+
+  test("prefers a named context that is for the platform, and knows an empty one", async () => {
+    const namedContexts = new Map([
+      ["x", { type: "image", reference: "any" } as const],
+      ["x::linux/amd64", { type: "image", reference: "fitting" } as const],
+      ["y", { type: "image", reference: "docker-image://scratch" } as const],
+    ]);
+    expect((await plan("FROM x\n", { namedContexts })).asked).toEqual(["fitting"]);
+    expect((await plan("FROM y\n", { namedContexts })).asked).toEqual([]);
+  });
+
+  test("gives the image the platform that was asked for, and else its base's", async () => {
+    const text = "FROM --platform=linux/arm64 x\n";
+    const asked = await plan(text);
+    expect(asked.target.platform).toEqual({ os: "linux", architecture: "amd64" });
+    const implied = await plan(text, { platformIsImplied: true });
+    expect(implied.target.platform).toEqual({ os: "linux", architecture: "arm64" });
+  });
+
+  test("tells of a base image that is for another platform", async () => {
+    const checks: string[] = [];
+    const resolveImage: GraphOptions["resolveImage"] = async (_, platform) => {
+      const config: ImageConfig = { ...BASE, architecture: "arm64" };
+      return { ...(await imageOf(config, platform)), config };
+    };
+    await plan("FROM x\n", { resolveImage, onCheck: ({ rule, message }) => checks.push(`${rule}: ${message}`) });
+    expect(checks).toEqual([
+      'InvalidBaseImagePlatform: Base image x was pulled with platform "linux/arm64", expected "linux/amd64" for current build',
+    ]);
+  });
+
+  test("gives an image without a PATH the usual one, in its config as well", async () => {
+    const graph = await plan("FROM x\nRUN 1\n", { base: { ...BASE, config: { Env: ["A=1"] } } });
+    const path = "PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+    expect(graph.target.config.Env).toEqual(["A=1", path]);
+    expect(runs(graph)[0]?.env).toEqual(["A=1", path]);
+  });
+
+  test("does not look at the default of an ARG that was given, and takes its name as it is", async () => {
+    const text = "FROM x\nENV B=b\nARG A=${bad\nARG $B=1\nRUN 1\n";
+    const [run] = runs(await plan(text, { buildArgs: new Map([["A", "given"]]) }));
+    expect(run?.env.slice(2)).toEqual(["B=b", "A=given", "$B=1"]);
+    await expect(plan(text)).rejects.toMatchObject({ code: "BAD_EXPANSION" });
+  });
+
+  test("copies with --link only where no mode is to be changed, as BuildKit does", async () => {
+    const { steps } = await plan('FROM x\nCOPY --link a /\nCOPY --link --chmod=1 a /\nCOPY --link --chmod="" a /\n');
+    expect(steps.flatMap((step) => (step.kind === "copy" ? [step.link] : []))).toEqual([true, false, true]);
+  });
+
   test("marks the steps of stages that are to run again", async () => {
     const graph = await plan("FROM x AS a\nRUN 1\nFROM x AS b\nCOPY --from=a / /\nRUN 2\n", { noCache: ["A"] });
     expect(runs(graph).map(({ noCache }) => noCache === true)).toEqual([true, false]);
@@ -192,8 +263,31 @@ describe("buildGraph()", () => {
     ["FROM x AS a\nCOPY --from=1 / /\n", "STAGE_UNKNOWN", /invalid stage index/],
     ["FROM x AS a\nCOPY --from=b / /\nFROM x AS b\nFROM a\n", "STAGE_UNKNOWN", /does not stand before/],
     ["FROM x\nRUN --mount=type=weird,target=/x true\n", "MOUNT_INVALID", /unsupported mount type/],
-    ["FROM x\nRUN --mount=type=cache true\n", "MOUNT_INVALID", /invalid mount target/],
+    ["FROM x\nWORKDIR /\nRUN --mount=type=cache true\n", "MOUNT_INVALID", /invalid mount target/],
+    ["FROM Base AS a\nFROM x\n", "BASE_INVALID", /failed to parse stage name "Base"/],
+    ["FROM x AS base\nFROM BASE\n", "BASE_INVALID", /failed to parse stage name "BASE"/],
+    ["ARG A\nFROM ${A} AS unused\nFROM x\n", "BASE_INVALID", /should not be blank/],
+    ["FROM --platform=a/b/c/d x AS unused\nFROM x\n", "BASE_INVALID", /failed to parse platform/],
+    ["FROM x AS unused\nCOPY --from=$A / /\nFROM x\n", "STAGE_UNKNOWN", /not supported for --from/],
+    ["FROM x\nRUN --mount=from=$A,target=/x true\n", "STAGE_UNKNOWN", /doesn't support variable expansion/],
+    ["FROM x\nRUN --mount=type=secret,id=a,source=b true\n", "MOUNT_INVALID", /both source and id/],
+    ["FROM x\nRUN --mount=type=secret,id=a,from=b true\n", "MOUNT_INVALID", /should not have a from/],
+    ["FROM x\nRUN --mount=type=secret true\n", "MOUNT_INVALID", /one of source, target required/],
+    ["FROM x\nRUN --mount=type=bind,target=/a,mode=0700 true\n", "MOUNT_INVALID", /mode not allowed for "bind"/],
+    ["FROM x\nRUN --mount=type=cache,target=/a,size=1k true\n", "MOUNT_INVALID", /size not allowed for "cache"/],
+    ["FROM x\nRUN --mount=type=bind,target=/a,required true\n", "MOUNT_INVALID", /required not allowed/],
+    ["FROM x\nRUN --mount=type=cache,target=/a,sharing=some true\n", "MOUNT_INVALID", /unsupported sharing value/],
+    ["FROM x\nRUN --mount=type=bind,target true\n", "MOUNT_INVALID", /must be a key=value pair/],
     ["FROM x\nEXPOSE http\n", "PORT_INVALID", /invalid containerPort/],
+    ["FROM x\nEXPOSE 10:20-22\n", "PORT_INVALID", /invalid ranges/],
+    ["FROM x\nEXPOSE a:80\n", "PORT_INVALID", /invalid hostPort/],
+    ["FROM x\nEXPOSE 1.2.3:80:80\n", "PORT_INVALID", /invalid IP address/],
+    ["FROM x\nEXPOSE /tcp\n", "PORT_INVALID", /no port specified/],
+    ["FROM x\nSTOPSIGNAL 0\n", "SIGNAL_INVALID", /invalid signal/],
+    ["FROM x\nADD https://a/b.git?ref=1&ref=2 /c\n", "COPY_UNSUPPORTED", /multiple values/],
+    ["FROM x\nADD --keep-git-dir=false https://a/b.git?keep-git-dir=1 /c\n", "COPY_UNSUPPORTED", /inconsistent/],
+    ["FROM x\nADD --checksum=abc https://a/b.git?checksum=abd /c\n", "COPY_UNSUPPORTED", /checksum mismatch/],
+    ["FROM x\nCOPY git@a.b:c/d /e\n", "COPY_UNSUPPORTED", /can't be a git ref/],
     ["FROM x\nSTOPSIGNAL NOPE\n", "SIGNAL_INVALID", /invalid signal/],
     ["FROM x\nCOPY https://a/b /c\n", "COPY_UNSUPPORTED", /can't be a URL/],
     ["FROM x\nADD --checksum=sha256:1 a /b\n", "COPY_UNSUPPORTED", /requires HTTP/],

@@ -1,6 +1,6 @@
 import { relative } from "node:path";
 import { CacheError, type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
-import { parseDockerfile } from "@varve/dockerfile";
+import { parseDockerfile, type Warning } from "@varve/dockerfile";
 import {
   build,
   type BuildOptions,
@@ -23,7 +23,7 @@ import {
   secrets,
   sshAgents,
 } from "../build-settings.ts";
-import { runChecks, showChecks } from "../checks.ts";
+import { openChecks, showChecks } from "../checks.ts";
 import { UsageError } from "../errors.ts";
 import type { Command } from "../command.ts";
 import { withConfig } from "../config/with-config.ts";
@@ -224,14 +224,18 @@ function createOptions(
 }
 
 async function createGraphs(
-  { dockerfile, file, namedContexts }: Sources,
+  { dockerfile, file, contexts, namedContexts }: Sources,
   flags: Parsed,
   { options, onWarning }: Surroundings & { readonly options: BuildOptions },
 ): Promise<readonly BuildGraph[]> {
   const { store, signal, onEvent } = options;
   const parsed = parseDockerfile(dockerfile, { file });
   const args = buildArgs(flags);
-  for (const warning of runChecks(parsed, args.get("BUILDKIT_DOCKERFILE_CHECK"))) onWarning(warning);
+  const checks = openChecks(parsed, {
+    override: args.get("BUILDKIT_DOCKERFILE_CHECK"),
+    ignore: contexts.get("")?.ignore,
+    onWarning,
+  });
   const common = {
     target: flags.value("target"),
     buildPlatform: hostPlatform(),
@@ -241,7 +245,9 @@ async function createGraphs(
     noCache: flags.is("no-cache") || flags.list("no-cache-filter").flatMap((names) => names.split(",")),
     runDefaults: runDefaults(flags, args),
     resolveImage: createImageFinder({ store, pull: flags.is("pull"), onWarning, signal }),
+    platformIsImplied: flags.list("platform").length === 0,
     onWarning,
+    onCheck: (warning: Warning) => checks.report([warning]),
   };
   return inPhase("looking up base images", onEvent, () =>
     Promise.all(platforms(flags).map((platform) => buildGraph(parsed.dockerfile, { ...common, platform }))),

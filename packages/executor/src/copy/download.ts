@@ -6,7 +6,6 @@ import { createDigester, type Digest } from "@varve/oci";
 import type { Entry } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { BuildOptions } from "../session.ts";
-import { undatedTime } from "../session.ts";
 
 /** A file that was fetched for ADD. */
 export interface Download {
@@ -16,7 +15,7 @@ export interface Download {
   readonly digest: Digest;
 }
 
-export type DownloadOptions = Pick<BuildOptions, "store" | "signal" | "onEvent" | "epoch"> & {
+export type DownloadOptions = Pick<BuildOptions, "store" | "signal" | "onEvent"> & {
   /** `sha256:…`; undefined: not checked. */
   readonly checksum: string | undefined;
 };
@@ -26,7 +25,7 @@ const MODE = 0o600;
 const UNNAMED = "__unnamed__";
 
 /**
- * Fetches `url` (http or https) into the store's temporary directory. Dated by Last-Modified, named by the last part
+ * Fetches `url` (http or https) into the store's temporary directory. Dated by Last-Modified or else 1970, named by the last part
  * of the URL's path.
  * @throws StepError `DOWNLOAD_FAILED`; `CHECKSUM_MISMATCH` where the content is not the one asked for.
  */
@@ -45,7 +44,7 @@ export async function downloadFile(url: string, options: DownloadOptions): Promi
     );
   }
   const modified = Date.parse(response.headers.get("last-modified") ?? "");
-  const mtime = Number.isNaN(modified) ? undatedTime(options.epoch) : BigInt(modified) * 1_000_000n;
+  const mtime = Number.isNaN(modified) ? 0n : BigInt(modified) * 1_000_000n;
   const name = fileName(url);
   return {
     name,

@@ -23,6 +23,7 @@ export function explainMissing<T>(select: () => T, place: MissingPlace): T {
       `Cannot ${place.step.instruction} "${place.source.path}": not found${whereOf(place)}`,
       {
         cause,
+        word: place.source.path,
         ...(hint === undefined ? {} : { hint }),
       },
     );

@@ -1,14 +1,14 @@
 import { execFile } from "node:child_process";
-import { rm } from "node:fs/promises";
+import { readFile, rm, stat } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import type { CopySource } from "@varve/graph";
+import type { CopySource, GitSource } from "@varve/graph";
 import { type Digest, digestOf } from "@varve/oci";
 import { createContextTree } from "../context/context-tree.ts";
 import { StepError } from "../errors.ts";
 import type { BuildOptions } from "../session.ts";
-import { parseGitUrl } from "./git-url.ts";
-import { type SelectedRoot, selectSource } from "./selection.ts";
+import { gitCredentials } from "./git-credentials.ts";
+import { type SelectedRoot, selectPath } from "./selection.ts";
 
 const run = promisify(execFile);
 
@@ -19,60 +19,68 @@ export interface Clone {
   readonly digest: Digest;
 }
 
-export type CloneOptions = Pick<BuildOptions, "store" | "signal"> & {
+/** What a repository is fetched with: a place for it, and secrets that may hold its credentials. */
+export type GitOptions = Pick<BuildOptions, "signal" | "secrets"> & {
+  /** Gives an empty directory. */
+  readonly makeScratch: () => Promise<string>;
+};
+
+export type CloneOptions = Pick<BuildOptions, "store" | "signal" | "secrets"> & {
   /** Full or shortened commit that the reference must lead to. */
   readonly checksum: string | undefined;
   readonly exclude: readonly string[];
 };
 
 /**
- * Checks out a repository with the `git` program of this machine: `URL#ref:directory`, or `?ref=`, `?subdir=`, …
- * Never asks for credentials.
+ * A repository for ADD.
  * @throws StepError `DOWNLOAD_FAILED`, `CHECKSUM_MISMATCH`.
  */
 export async function cloneRepository(
-  source: Extract<CopySource, { type: "git" }>,
-  options: CloneOptions,
+  { git }: Extract<CopySource, { type: "git" }>,
+  { store, checksum, exclude, ...options }: CloneOptions,
 ): Promise<Clone> {
-  const url = parseGitUrl(source.url);
-  const keepGitDir = url.keepGitDir ?? source.keepGitDir;
-  const directory = join(await options.store.makeTemporaryDirectory("tmp"), "repository");
-  const commit = await checkOut(url.remote, {
-    ref: url.ref,
-    submodules: url.submodules,
-    directory,
-    signal: options.signal,
-  });
-  const wanted = url.checksum ?? options.checksum;
-  if (wanted !== undefined && !commit.startsWith(wanted.toLowerCase())) {
-    throw new StepError(
-      "CHECKSUM_MISMATCH",
-      `Cannot use "${source.url}": checksum mismatch, it leads to commit ${commit}; wanted ${wanted}`,
-    );
-  }
-  if (!keepGitDir) await rm(join(directory, ".git"), { recursive: true, force: true });
+  const makeScratch = (): Promise<string> => store.makeTemporaryDirectory("tmp");
+  const { directory, commit } = await checkOutRepository({ ...git, checksum }, { ...options, makeScratch });
   const tree = createContextTree({ type: "directory", path: directory, ignore: undefined });
-  const [root] = selectSource(tree, url.directory, { exclude: options.exclude, parents: false });
-  if (root === undefined || root.entry.type !== "directory") {
-    throw new StepError(
-      "DOWNLOAD_FAILED",
-      `Cannot use "${source.url}": "${url.directory}" is no directory of the repository`,
-    );
-  }
-  return { root, digest: digestOf(Buffer.from(JSON.stringify(["git", commit, url.directory, keepGitDir]))) };
+  const keepGitDir = git.keepGitDir === true;
+  return {
+    root: selectPath(tree, "", { exclude }),
+    digest: digestOf(Buffer.from(JSON.stringify(["git", commit, git.directory, keepGitDir]))),
+  };
+}
+
+/**
+ * Checks a repository out with the `git` program of this machine. Never asks for credentials: GIT_AUTH_TOKEN and
+ * GIT_AUTH_HEADER may be given as secrets. Gives the directory of it that was asked for, and the commit.
+ * @throws StepError `DOWNLOAD_FAILED`, `CHECKSUM_MISMATCH`.
+ */
+export async function checkOutRepository(
+  source: GitSource,
+  { makeScratch, signal, secrets }: GitOptions,
+): Promise<{ readonly directory: string; readonly commit: string }> {
+  const repository = join(await makeScratch(), "repository");
+  const env = await gitCredentials(source.remote, secrets);
+  const commit = await checkOut(source, { directory: repository, signal, env });
+  if (source.keepGitDir !== true) await rm(join(repository, ".git"), { recursive: true, force: true });
+  const directory = join(repository, join("/", source.directory));
+  if ((await stat(directory).catch(() => undefined))?.isDirectory() === true) return { directory, commit };
+  throw new StepError(
+    "DOWNLOAD_FAILED",
+    `Cannot use "${source.remote}": "${source.directory}" is no directory of the repository`,
+  );
 }
 
 interface CheckOut {
-  readonly ref: string | undefined;
-  readonly submodules: boolean;
   readonly directory: string;
   readonly signal: AbortSignal;
+  readonly env: Readonly<Record<string, string>>;
 }
 
 /** Fetches one commit where the server lets it, all references where it does not. Gives the commit. */
-async function checkOut(remote: string, { ref, submodules, directory, signal }: CheckOut): Promise<string> {
-  const git = (...args: string[]): Promise<string> => runGit(args, { directory, signal, remote });
-  await runGit(["init", "--quiet", directory], { directory: "/", signal, remote });
+async function checkOut(source: GitSource, place: CheckOut): Promise<string> {
+  const { remote, ref } = source;
+  const git = (...args: string[]): Promise<string> => runGit(args, remote, place);
+  await runGit(["init", "--quiet", place.directory], remote, { ...place, directory: "/" });
   await git("remote", "add", "origin", remote);
   const wanted = ref ?? "HEAD";
   const shallow = await git("fetch", "--quiet", "--depth=1", "--no-tags", "origin", wanted).then(
@@ -80,42 +88,57 @@ async function checkOut(remote: string, { ref, submodules, directory, signal }: 
     () => false,
   );
   if (!shallow) await git("fetch", "--quiet", "--tags", "origin", "+refs/heads/*:refs/remotes/origin/*");
-  await git("checkout", "--quiet", "--detach", shallow ? "FETCH_HEAD" : await findCommit(git, wanted));
-  if (submodules) await git("submodule", "update", "--init", "--recursive", "--depth=1", "--quiet");
-  return (await git("rev-parse", "HEAD")).trim();
+  const found = shallow ? await fetchedObject(place.directory) : await findCommit(git, wanted);
+  await git("checkout", "--quiet", "--detach", found);
+  const commit = (await git("rev-parse", "HEAD")).trim();
+  checkCommit(source, [commit, found]);
+  if (source.submodules) await git("submodule", "update", "--init", "--recursive", "--depth=1", "--quiet");
+  return commit;
+}
+
+/** A commit, or the tag that leads to one: either may be the checksum. */
+function checkCommit({ remote, checksum }: GitSource, objects: readonly string[]): void {
+  if (checksum === undefined || objects.some((object) => object.startsWith(checksum.toLowerCase()))) return;
+  throw new StepError(
+    "CHECKSUM_MISMATCH",
+    `Cannot use "${remote}": checksum mismatch, the reference leads to commit ${objects[0]}; wanted ${checksum}`,
+  );
+}
+
+async function fetchedObject(directory: string): Promise<string> {
+  const [object = ""] = (await readFile(join(directory, ".git", "FETCH_HEAD"), "utf8")).split("\t");
+  return object;
 }
 
 async function findCommit(git: (...args: string[]) => Promise<string>, ref: string): Promise<string> {
   return git("rev-parse", "--verify", `${ref}^{commit}`)
-    .catch(() => git("rev-parse", "--verify", `origin/${ref}^{commit}`))
+    .catch(() => git("rev-parse", "--verify", `origin/${ref.replace(/^refs\/heads\//, "")}^{commit}`))
     .then((commit) => commit.trim());
 }
 
-async function runGit(
-  args: readonly string[],
-  { directory, signal, remote }: { readonly directory: string; readonly signal: AbortSignal; readonly remote: string },
-): Promise<string> {
+/** BuildKit's files are those of a umask of 022, whatever this process has. */
+const GIT = 'umask 022; exec git "$@"';
+
+async function runGit(args: readonly string[], remote: string, { directory, signal, env }: CheckOut): Promise<string> {
   try {
-    const env = { ...process.env, GIT_TERMINAL_PROMPT: "0", GIT_CONFIG_NOSYSTEM: "1" };
-    const { stdout } = await run("git", ["-c", "protocol.ext.allow=never", ...args], {
+    const { stdout } = await run("sh", ["-c", GIT, "git", "-c", "protocol.ext.allow=never", ...args], {
       cwd: directory,
       signal,
-      env,
+      env: { ...process.env, GIT_TERMINAL_PROMPT: "0", GIT_CONFIG_NOSYSTEM: "1", ...env },
       maxBuffer: 16 * 1024 * 1024,
     });
     return stdout;
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") {
+    const { code, stderr = "" } = cause as { readonly code?: unknown; readonly stderr?: string };
+    const notFound = 127;
+    if (code === notFound)
       throw new StepError("DOWNLOAD_FAILED", `Cannot clone "${remote}": there is no git program`, {
         cause,
         hint: "Install git",
       });
-    }
-    const reason = (cause as { readonly stderr?: string }).stderr?.trim();
-    throw new StepError(
-      "DOWNLOAD_FAILED",
-      `Cannot clone "${remote}": ${reason === undefined || reason === "" ? String(cause) : reason}`,
-      { cause },
-    );
+    const reason = stderr.trim();
+    throw new StepError("DOWNLOAD_FAILED", `Cannot clone "${remote}": ${reason === "" ? String(cause) : reason}`, {
+      cause,
+    });
   }
 }

@@ -32,6 +32,7 @@ function invalidChmod(text: string): StepError {
     "COPY_INVALID",
     `Cannot use --chmod "${text}": wanted an octal number from 0 to 7777, or a symbolic mode`,
     {
+      word: text,
       hint: 'Write for example --chmod=755 or --chmod="u=rwX,go=rX"',
     },
   );

@@ -24,13 +24,15 @@ export function namesOwner(chown: string): boolean {
 
 /**
  * The owner that `--chown` asks for: `user[:group]`, names or ids. A name that is not in the image stands for root's
- * ids, as BuildKit has it; a user alone brings the group that /etc/passwd gives it, a numeric one its own number.
+ * ids, as BuildKit has it, and so does nothing before or behind a colon; a user alone brings the group that
+ * /etc/passwd gives it, a numeric one its own number.
  * @throws StepError `USER_UNKNOWN` for a name with `--link`.
  */
 export function resolveOwner(chown: string, lookup: OwnerLookup): Owner {
   const [userPart, groupPart] = splitOwner(chown);
   const user = userPart === "" ? ROOT : resolveUser(userPart, lookup);
-  if (groupPart === undefined || groupPart === "") return user;
+  if (groupPart === undefined) return user;
+  if (groupPart === "") return { uid: user.uid, gid: ROOT.gid };
   return { uid: user.uid, gid: resolveGroup(groupPart, lookup) ?? user.gid };
 }
 

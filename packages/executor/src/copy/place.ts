@@ -35,7 +35,10 @@ export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: 
   }
   for (const child of root.children) {
     const path = target === "" ? child.path : `${target}/${child.path}`;
-    writeEntry(tree, { ...child, path }, { placement, links });
+    const existing = root.parents ? tree.lookup(path) : undefined;
+    // With --parents BuildKit changes the mode of a directory that is there, and leaves its owner alone.
+    if (child.type === "directory" && existing?.type === "directory") tree.write({ ...existing, mode: child.mode });
+    else writeEntry(tree, { ...child, path }, { placement, links });
   }
 }
 

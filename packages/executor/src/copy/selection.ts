@@ -25,13 +25,13 @@ export interface SelectOptions {
 /**
  * What `source` names in `tree`: a path or wildcards (Go's `filepath.Match`, name by name); relative or absolute,
  * never above the root. A wildcard that matches nothing selects nothing.
- * @throws StepError `SOURCE_MISSING` where a path without wildcards is not there.
+ * @throws StepError `SOURCE_MISSING` where a path without wildcards, or the part before the first one, is not there.
  */
 export function selectSource(tree: FileTree, source: string, options: SelectOptions): readonly SelectedRoot[] {
   if (options.parents) return selectWithParents(tree, source, options);
   const path = cleanPath(source);
-  if (!hasWildcard(path)) return [selectPath(tree, path, options)];
-  return matchWildcard(tree, path).map((match) => selectPath(tree, match, options));
+  const paths = hasWildcard(path) ? matchWildcard(tree, path) : [path];
+  return paths.map((each) => selectPath(tree, each, options));
 }
 
 /** `path` without ".", "..", doubled and outer slashes; what would lead above the root stays at it. */
@@ -49,13 +49,21 @@ export function hasWildcard(path: string): boolean {
   return /^(?:[^*?[\\]|\\.)*[*?[]/s.test(path);
 }
 
-function selectPath(tree: FileTree, path: string, options: SelectOptions): SelectedRoot {
-  const plain = path.replaceAll(/\\(.)/gs, "$1");
-  const { path: resolved, entry } = resolvePath(tree, plain, { followLast: true });
-  if (entry === undefined) throw sourceMissing(plain);
-  const name = plain.slice(plain.lastIndexOf("/") + 1);
+/**
+ * What stands at `path`, whatever characters it has; symlinks are followed.
+ * @throws StepError `SOURCE_MISSING`.
+ */
+export function selectPath(
+  tree: FileTree,
+  source: string,
+  { exclude }: Pick<SelectOptions, "exclude"> = { exclude: [] },
+): SelectedRoot {
+  const path = cleanPath(source);
+  const { path: resolved, entry } = resolvePath(tree, path, { followLast: true });
+  if (entry === undefined) throw sourceMissing(path);
+  const name = path.slice(path.lastIndexOf("/") + 1);
   if (entry.type !== "directory") return { name, entry, children: [], parents: false };
-  return { name, entry, children: selectBelow(tree, resolved, createFilter(options.exclude)), parents: false };
+  return { name, entry, children: selectBelow(tree, resolved, createFilter(exclude)), parents: false };
 }
 
 function sourceMissing(path: string): StepError {
@@ -94,12 +102,13 @@ function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined):
   return selected;
 }
 
+/** The directory before the first wildcard has to be there, and a backslash in it stands for itself. */
 function matchWildcard(tree: FileTree, pattern: string): string[] {
   const names = pattern.split("/");
   const first = names.findIndex((name) => hasWildcard(name));
-  const fixed = names.slice(0, first).join("/").replaceAll(/\\(.)/gs, "$1");
-  const base = resolvePath(tree, fixed, { followLast: true });
-  if (base.entry?.type !== "directory") return [];
+  const base = resolvePath(tree, names.slice(0, first).join("/"), { followLast: true });
+  if (base.entry === undefined) throw sourceMissing(pattern);
+  if (base.entry.type !== "directory") return [];
   return names
     .slice(first)
     .reduce((paths, name) => paths.flatMap((path) => matchName(tree, path, name)), [base.path])
@@ -111,7 +120,7 @@ function matchName(tree: FileTree, path: string, pattern: string): string[] {
   return tree
     .list(path)
     .filter(matches)
-    .map((name) => join(path, name).replaceAll(/[\\*?[]/g, String.raw`\$&`));
+    .map((name) => join(path, name));
 }
 
 /** `--parents`: the source is cut at its pivot `/./`; what is below the pivot keeps its directories. */

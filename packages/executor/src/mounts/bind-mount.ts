@@ -2,10 +2,9 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FileSet, RunMount } from "@varve/graph";
 import { resolvePath, writeTree } from "@varve/layer";
-import { selectSource } from "../copy/selection.ts";
+import { selectPath } from "../copy/selection.ts";
 import { linkEntries } from "../link-entries.ts";
 import { StepError } from "../errors.ts";
-import { escapeWildcards } from "./mount-inputs.ts";
 import type { MountContext, OpenMount } from "./open-mounts.ts";
 
 /** `type=bind`: a part of a context or of a stage. What the process writes there is thrown away. */
@@ -47,9 +46,7 @@ async function openStage(
 /** Copied, so that .dockerignore holds, all belongs to root, and writes do not reach the context. */
 async function openContext(name: string, source: string, { session }: MountContext): Promise<string> {
   const { tree } = await session.context(name);
-  const [root] = selectSource(tree, escapeWildcards(source), { exclude: [], parents: false });
-  if (root === undefined)
-    throw new StepError("SOURCE_MISSING", `Cannot mount "${source}": not found in the build context`);
+  const root = selectPath(tree, source);
   const directory = await session.options.store.makeTemporaryDirectory("tmp");
   const top = { ...root.entry, path: "root" };
   await mkdir(directory, { recursive: true });

@@ -1,7 +1,7 @@
 import type { FileSet, RunMount, RunStep, Step } from "@varve/graph";
 import { type Entry, treeDigest } from "@varve/layer";
 import type { Digest } from "@varve/oci";
-import { selectSource } from "../copy/selection.ts";
+import { selectPath } from "../copy/selection.ts";
 import type { Session } from "../session.ts";
 
 /**
@@ -16,8 +16,7 @@ export async function mountInputs(step: RunStep, session: Session): Promise<read
 async function fileSetInput(from: FileSet, source: string, session: Session): Promise<Digest | Step> {
   if (from.type === "step") return from.step;
   const { tree, digests } = await session.context(from.name);
-  const [root] = selectSource(tree, escapeWildcards(source), { exclude: [], parents: false });
-  if (root === undefined) throw new Error(`Cannot digest "${source}": nothing was selected`);
+  const root = selectPath(tree, source);
   const top = root.entry.path;
   const children: Entry[] = root.children.map((child) =>
     digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child),
@@ -27,9 +26,4 @@ async function fileSetInput(from: FileSet, source: string, session: Session): Pr
     { ...digests.withDigest(top, root.entry), path: "root" },
     ...children.map((child) => ({ ...child, path: `root/${child.path}` })),
   ]);
-}
-
-/** A mount's source is a path, whatever characters it has. */
-export function escapeWildcards(path: string): string {
-  return path.replaceAll(/[\\*?[]/g, String.raw`\$&`);
 }

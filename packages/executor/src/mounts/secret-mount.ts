@@ -36,7 +36,11 @@ export async function openSecretMount(
   return { mount: { type: "bind", source: path, target: mount.target, readonly: true }, ...env };
 }
 
-async function readSecret(id: string, source: SecretSource): Promise<Buffer | undefined> {
+/**
+ * The bytes of a secret, at most 500 KiB; undefined for a variable that is not set.
+ * @throws StepError `SECRET_MISSING` where its file can't be read.
+ */
+export async function readSecret(id: string, source: SecretSource): Promise<Buffer | undefined> {
   if (source.type === "env") {
     const value = process.env[source.name];
     return value === undefined ? undefined : Buffer.from(value);

@@ -1,12 +1,11 @@
 import { type Step, stepDefinition, type WorkdirStep } from "@varve/graph";
-import { namesOwner } from "../copy/owner.ts";
+import { namesOwner, resolveOwner } from "../copy/owner.ts";
 import { makeDirectories, resolveDestination } from "../copy/place.ts";
 import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
 import { createStepKey } from "../keys.ts";
 import type { StepWork } from "../resolve.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { type Session, undatedTime } from "../session.ts";
-import { lookupUser } from "../users.ts";
 
 /** WORKDIR: makes the directory and what is missing above it, for the user that USER set. */
 export function createWorkdirWork(
@@ -30,13 +29,15 @@ async function stageDirectories(
   resolve: (step: Step) => Promise<Rootfs>,
 ): Promise<StagedTree> {
   const rootfs = await resolve(step.parent);
-  const needsNames = step.user !== "" && namesOwner(step.user);
-  const base = needsNames ? (await session.layers.extractedTree(rootfs)).tree : await session.layers.tree(rootfs);
+  const base = namesOwner(step.user)
+    ? (await session.layers.extractedTree(rootfs)).tree
+    : await session.layers.tree(rootfs);
   const tree = createStagedTree(base);
-  const { uid, gid } = needsNames || step.user !== "" ? lookupUser(step.user, base) : { uid: 0, gid: 0 };
-  tree.remember(`user ${step.user}`, `${uid}:${gid}`);
   makeDirectories(tree, resolveDestination(tree, step.path), {
-    owner: { uid, gid },
+    owner: resolveOwner(step.user, {
+      tree: base,
+      remember: (question, answer) => tree.remember(question, answer),
+    }),
     chmod: undefined,
     createdTime: undatedTime(session.options.epoch),
   });
