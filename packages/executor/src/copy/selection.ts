@@ -130,7 +130,10 @@ function selectWithParents(tree: FileTree, source: string, options: SelectOption
   const pattern = cleanPath(pivot < 0 ? source : source.slice(pivot + 3));
   const roots = hasWildcard(root) ? matchWildcard(tree, root) : [root];
   const exclude = createFilter(options.exclude);
-  const selected = roots.map((path): SelectedRoot => {
+  const isPlain = !hasWildcard(root) && !hasWildcard(pattern);
+  if (isPlain && resolvePath(tree, join(root, pattern), { followLast: true }).entry === undefined)
+    throw sourceMissing(join(root, pattern));
+  return roots.map((path): SelectedRoot => {
     const base = resolvePath(tree, path, { followLast: true });
     if (base.entry === undefined) throw sourceMissing(path);
     const children =
@@ -139,9 +142,6 @@ function selectWithParents(tree: FileTree, source: string, options: SelectOption
         : selectMatching(tree, { root: base.path, pattern, exclude });
     return { name: "", entry: base.entry, children, parents: true };
   });
-  const found = selected.some((each) => pattern === "" || each.children.length > 0);
-  if (!found && !hasWildcard(root) && !hasWildcard(pattern)) throw sourceMissing(join(root, pattern));
-  return selected;
 }
 
 interface MatchOptions {
@@ -158,5 +158,6 @@ function selectMatching(tree: FileTree, { root, pattern, exclude }: MatchOptions
 }
 
 function join(directory: string, name: string): string {
+  if (name === "") return directory;
   return directory === "" ? name : `${directory}/${name}`;
 }

@@ -31,11 +31,11 @@ function copy(
   base: FileTree,
   source: FileTree,
   [from, to]: readonly [string, string],
-  options: Partial<Placement> = {},
+  { parents = false, ...options }: Partial<Placement> & { readonly parents?: boolean } = {},
 ): StagedTree {
   const tree = createStagedTree(base);
   const placement: Placement = { destination: to, owner: undefined, chmod: undefined, createdTime: 5n, ...options };
-  for (const root of selectSource(source, from, { exclude: [], parents: false })) placeSelection(tree, root, placement);
+  for (const root of selectSource(source, from, { exclude: [], parents })) placeSelection(tree, root, placement);
   return tree;
 }
 
@@ -67,6 +67,23 @@ describe("placeSelection()", () => {
   test("gives owner and octal mode to all that it makes", () => {
     const tree = copy(treeOf(), source, ["d", "/p/q"], { owner: { uid: 1, gid: 2 }, chmod: { octal: 0o640 } });
     expect(listing(tree)).toEqual(["p/ 640 1", "p/q/ 640 1", "p/q/s/ 640 1", "p/q/s/y 640 1", "p/q/x 640 1"]);
+  });
+
+  test("gives a directory that is there the mode of the source's, and its owner too but for --parents", () => {
+    const base = treeOf("p/:711", "p/d/:711", "p/s/:711");
+    const owner = { uid: 1, gid: 1 };
+    expect(listing(copy(base, source, ["d/s/y", "/p"], { owner, parents: true }))).toEqual([
+      "p/ 711 7",
+      "p/d/ 700 7",
+      "p/d/s/ 755 1",
+      "p/d/s/y 644 1",
+    ]);
+    expect(listing(copy(base, source, ["d", "/p"], { owner }))).toEqual([
+      "p/ 711 7",
+      "p/s/ 755 1",
+      "p/s/y 644 1",
+      "p/x 600 1",
+    ]);
   });
 
   test("replaces a link below the destination by a file, and refuses a directory on a file", () => {
@@ -128,7 +145,23 @@ describe("selectSource()", () => {
     expect(paths("d/./s", { parents: true })).toEqual(["", "s", "s/y"]);
   });
 
+  test("selects nothing of what is there and excluded", () => {
+    expect(paths("d/s/y", { parents: true, exclude: ["**/y"] })).toEqual([""]);
+    expect(paths("l/x", { parents: true })).toEqual([""]);
+  });
+
+  test("takes a backslash for itself where no wildcard needs it", () => {
+    const odd = treeOf("a[1]", "b\\[c", "d/", "d/*e");
+    const names = (from: string): readonly string[] =>
+      selectSource(odd, from, { exclude: [], parents: false }).map(({ name }) => name);
+    expect(names("a[[]1]")).toEqual(["a[1]"]);
+    expect(names("b\\[c")).toEqual(["b\\[c"]);
+    expect(names("d/?e")).toEqual(["*e"]);
+    expect(() => names("a\\[1]")).toThrow(/not found/);
+  });
+
   test("tells what is missing", () => {
+    expect(() => paths("nope/x*")).toThrowError(expect.objectContaining({ code: "SOURCE_MISSING" }));
     expect(() => paths("nope")).toThrowError(expect.objectContaining({ code: "SOURCE_MISSING" }));
     expect(() => paths("d/nope", { parents: true })).toThrowError(expect.objectContaining({ code: "SOURCE_MISSING" }));
   });
