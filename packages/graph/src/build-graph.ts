@@ -36,7 +36,7 @@ export interface GraphOptions {
   readonly target?: string | undefined;
   readonly platform: Platform;
   /** The platform was not asked for: an image made from another platform's base is for that one. */
-  readonly platformIsImplied: boolean;
+  readonly platformIsImplied?: boolean;
   readonly buildPlatform: Platform;
   readonly buildArgs: ReadonlyMap<string, string>;
   /** `--label`. */
@@ -50,7 +50,7 @@ export interface GraphOptions {
   readonly resolveImage: (reference: string, platform: Platform) => Promise<Image>;
   readonly onWarning: (message: string) => void;
   /** Is told of rules of docs/checks.md that only a build can check. */
-  readonly onCheck: (warning: Warning) => void;
+  readonly onCheck?: (warning: Warning) => void;
 }
 
 /**
@@ -69,7 +69,7 @@ export async function buildGraph(dockerfile: Dockerfile, options: GraphOptions):
   return {
     target: {
       ...output,
-      platform: options.platformIsImplied ? output.platform : options.platform,
+      platform: options.platformIsImplied === true ? output.platform : options.platform,
       config: { ...output.config, ...labels },
     },
     steps: sortSteps(output.step),
@@ -392,7 +392,7 @@ class GraphBuilder {
     if (source.type === "scratch" || (actual.os === platform.os && actual.architecture === platform.architecture))
       return;
     const [was, wanted] = [formatPlatform(actual), formatPlatform(platform)];
-    this.#options.onCheck({
+    this.#options.onCheck?.({
       rule: "InvalidBaseImagePlatform",
       message: `Base image ${source.reference} was pulled with platform "${was}", expected "${wanted}" for current build`,
       location: instruction.location,
