@@ -21,7 +21,7 @@ export function parsePorts(word: string, location: Location): readonly string[] 
       hint: "Write PORT, FIRST-LAST or PORT/udp",
     });
   const parts = word.split(":");
-  const [ports = "", protocolWord] = splitOnce(parts.pop() ?? "", "/");
+  const [ports, protocolWord] = splitOnce(parts.pop() ?? "", "/");
   const hostPorts = parts.pop() ?? "";
   const address = parts.join(":");
   const protocol = (protocolWord ?? "").toLowerCase() || "tcp";
