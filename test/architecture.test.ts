@@ -24,6 +24,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "@varve/graph",
     "koffi",
   ],
+  "packages/nx-plugin": ["@varve/oci", "@varve/dockerfile", "@varve/graph"],
   "apps/cli": [
     "@varve/oci",
     "@varve/dockerfile",
