@@ -15,21 +15,24 @@ export interface PluginResult {
   projects: Record<string, { name: string; root: string; targets: Record<string, ImageTarget> }>;
 }
 
-/**
- * Adds `image` and `image-push` to every project that has a Dockerfile in its directory: a directory with a
- * project.json or package.json. Nx 24 reads `createNodes`, older versions `createNodesV2`.
- */
-export const createNodes: readonly [
+/** A pattern of files, and what makes projects of those that match. */
+export type NodesPlugin = readonly [
   pattern: string,
   create: (
     files: readonly string[],
     options: ImagePluginOptions | undefined,
     context: PluginContext,
   ) => Promise<[file: string, result: PluginResult][]>,
-] = ["**/Dockerfile", createAll];
+];
 
-/** The same by its older name. */
-export const createNodesV2: typeof createNodes = createNodes;
+/**
+ * Adds `image` and `image-push` to every project that has a Dockerfile in its directory: a directory with a
+ * project.json or package.json.
+ */
+export const createNodes: NodesPlugin = ["**/Dockerfile", createAll];
+
+/** The same under the name that Nx has for it before version 24. */
+export const createNodesV2: NodesPlugin = [...createNodes];
 
 async function createAll(
   files: readonly string[],
