@@ -2,18 +2,9 @@ import { execFileSync } from "node:child_process";
 import { cpSync, mkdirSync, readdirSync, readFileSync, truncateSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
-import {
-  createLayout,
-  encodeImageConfig,
-  encodeManifest,
-  MEDIA_TYPES,
-  openLayout,
-  parseImageConfig,
-  parseManifest,
-  readContent,
-} from "@varve/oci";
+import { openLayout } from "@varve/oci";
 import { busyboxLayout } from "../../tools/base-images.ts";
-import { Archive, mountsBelow, Workspace } from "./varve.ts";
+import { Archive, changeBase, mountsBelow, Workspace } from "./varve.ts";
 
 const LOUD = `FROM busybox AS build
 WORKDIR /src
@@ -234,31 +225,4 @@ function peakMemory(pid: number): number {
   } catch {
     return 0;
   }
-}
-
-/** The same image with one more, empty, layer: another rootfs, in which every path looks the same. */
-async function changeBase(from: string, to: string): Promise<void> {
-  cpSync(from, to, { recursive: true });
-  const layout = await createLayout(to);
-  const [descriptor] = await layout.list();
-  if (descriptor === undefined) throw new Error("no image");
-  const manifest = parseManifest(await readContent(layout, descriptor));
-  const config = parseImageConfig(await readContent(layout, manifest.config));
-  const ingest = async (bytes: Uint8Array): ReturnType<Awaited<ReturnType<typeof layout.openWriter>>["commit"]> => {
-    const writer = await layout.openWriter();
-    await writer.write(bytes);
-    return writer.commit();
-  };
-  const blob = await ingest(Buffer.alloc(1024));
-  const rootfs = { type: "layers", diff_ids: [...config.rootfs.diff_ids, blob.digest] } as const;
-  const changed = encodeImageConfig({
-    ...config,
-    rootfs,
-    history: [...(config.history ?? []), { created_by: "empty" }],
-  });
-  const layers = [...manifest.layers, { mediaType: MEDIA_TYPES.layer, ...blob }];
-  const next = encodeManifest({ ...manifest, config: changed.descriptor, layers });
-  await ingest(changed.bytes);
-  await ingest(next.bytes);
-  await layout.tag(next.descriptor, "latest");
 }

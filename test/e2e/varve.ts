@@ -1,8 +1,17 @@
 /** Runs the built command line as a user does, and reads what it writes. */
 import { type ChildProcess, execFileSync, spawn } from "node:child_process";
-import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import {
+  createLayout,
+  encodeImageConfig,
+  encodeManifest,
+  MEDIA_TYPES,
+  parseImageConfig,
+  parseManifest,
+  readContent,
+} from "@varve/oci";
 import { busyboxLayout } from "../../tools/base-images.ts";
 
 const bin = join(import.meta.dirname, "..", "..", "apps", "cli", "bin", "varve.js");
@@ -18,6 +27,7 @@ export interface ProgressLine {
   readonly type: string;
   readonly name?: string;
   readonly time?: number;
+  readonly reason?: { readonly kind: string; readonly text: string };
 }
 
 export interface RunOptions {
@@ -156,4 +166,31 @@ export class Archive {
 export function mountsBelow(path: string): readonly string[] {
   const table = readFileSync("/proc/self/mountinfo", "utf8").split("\n");
   return table.map((line) => line.split(" ")[4] ?? "").filter((mount) => mount.startsWith(path));
+}
+
+/** The same image with one more, empty, layer: another rootfs, in which every path looks the same. */
+export async function changeBase(from: string, to: string): Promise<void> {
+  cpSync(from, to, { recursive: true });
+  const layout = await createLayout(to);
+  const [descriptor] = await layout.list();
+  if (descriptor === undefined) throw new Error("no image");
+  const manifest = parseManifest(await readContent(layout, descriptor));
+  const config = parseImageConfig(await readContent(layout, manifest.config));
+  const ingest = async (bytes: Uint8Array): ReturnType<Awaited<ReturnType<typeof layout.openWriter>>["commit"]> => {
+    const writer = await layout.openWriter();
+    await writer.write(bytes);
+    return writer.commit();
+  };
+  const blob = await ingest(Buffer.alloc(1024));
+  const rootfs = { type: "layers", diff_ids: [...config.rootfs.diff_ids, blob.digest] } as const;
+  const changed = encodeImageConfig({
+    ...config,
+    rootfs,
+    history: [...(config.history ?? []), { created_by: "empty" }],
+  });
+  const layers = [...manifest.layers, { mediaType: MEDIA_TYPES.layer, ...blob }];
+  const next = encodeManifest({ ...manifest, config: changed.descriptor, layers });
+  await ingest(changed.bytes);
+  await ingest(next.bytes);
+  await layout.tag(next.descriptor, "latest");
 }

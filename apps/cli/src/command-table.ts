@@ -8,6 +8,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/build.ts")).buildCommand,
   },
   {
+    name: "explain",
+    summary: "Say which steps would be found in the cache, and why not the others",
+    load: async () => (await import("./commands/explain.ts")).explainCommand,
+  },
+  {
     name: "images",
     summary: "List the images in the store",
     load: async () => (await import("./commands/images.ts")).imagesCommand,

@@ -15,6 +15,7 @@ const run: Step = {
   location,
   platform,
   parent: from,
+  origin: { stage: "", position: 2, text: "RUN  build\n the thing", scope: new Map(), buildArgs: [] },
   path: "/",
   user: "",
 };

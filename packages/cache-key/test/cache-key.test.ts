@@ -68,19 +68,39 @@ describe("cacheKey()", () => {
   });
 });
 
-test("explainDifference() names what changed between two keys", () => {
-  const before = ingredientsOf({
-    definition: { kind: "run", env: ["A=1"], args: ["x"] },
-    inputs: [A],
-    parent: B,
+describe("ingredientsOf()", () => {
+  test("names each variable of an env list, and keeps what has no name as JSON", () => {
+    const definition = { kind: "run", env: ["A=1", "B=x=y", "C="], args: ["sh", "-c", "x"], __proto__x: { deep: 1 } };
+    expect(ingredientsOf({ definition, inputs: [A], parent: undefined })).toEqual({
+      "definition.kind": "run",
+      "definition.env.A": "1",
+      "definition.env.B": "x=y",
+      "definition.env.C": "",
+      "definition.args": '["sh","-c","x"]',
+      "definition.__proto__x.deep": "1",
+      "input.0": A,
+      parent: "none",
+    });
   });
+
+  test("tells long values apart that begin alike", () => {
+    const partOf = (end: string): string | undefined =>
+      ingredientsOf({ definition: { args: "x".repeat(1000) + end }, inputs: [], parent: undefined })["definition.args"];
+    expect(partOf("a")).not.toBe(partOf("b"));
+    expect(partOf("a")?.length).toBeLessThan(550);
+  });
+});
+
+test("explainDifference() names what changed between two keys", () => {
+  const before = ingredientsOf({ definition: { kind: "run", env: ["A=1"], args: ["x"] }, inputs: [A], parent: B });
   const after = ingredientsOf({
-    definition: { kind: "run", env: ["A=2"], args: ["x"] },
+    definition: { kind: "run", env: ["A=2", "N="], args: ["x"] },
     inputs: [],
     parent: B,
   });
   expect(explainDifference(before, after)).toEqual([
-    { name: "definition.env", before: '["A=1"]', after: '["A=2"]' },
+    { name: "definition.env.A", before: "1", after: "2" },
+    { name: "definition.env.N", before: undefined, after: "" },
     { name: "input.0", before: A, after: undefined },
   ]);
 });

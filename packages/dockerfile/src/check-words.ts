@@ -83,6 +83,11 @@ export function checkRepetition({ instructions }: Stage, report: Report): void {
   }
 }
 
+/** True for a variable whose name says that its value is to be kept to oneself. */
+export function soundsSecret(name: string): boolean {
+  return SECRET.test(name) && !NO_SECRET.test(name);
+}
+
 const SECRET = /(?:_|^)(?:apikey|auth|credentials?|key|password|pword|passwd|secret|token)(?:_|$)/i;
 const NO_SECRET = /(?:_|^)(?:public|file|version)(?:_|$)/i;
 
@@ -95,7 +100,7 @@ export function checkSecrets({ instructions }: Stage, report: Report): void {
       instruction.kind === "ARG"
         ? instruction.args.map(({ name }) => name)
         : instruction.variables.map(({ key }) => key);
-    for (const name of names.filter((key) => SECRET.test(key) && !NO_SECRET.test(key)))
+    for (const name of names.filter(soundsSecret))
       report(
         "SecretsUsedInArgOrEnv",
         location,

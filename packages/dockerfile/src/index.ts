@@ -6,6 +6,7 @@ export {
   type CheckResult,
 } from "./check-dockerfile.ts";
 export { dropSkipped } from "./check-comments.ts";
+export { soundsSecret } from "./check-words.ts";
 export { CHECK_RULES, type CheckRule } from "./check-rules.ts";
 export { parseCheck } from "./directives.ts";
 export {

@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
-import type { BuildGraph } from "@varve/graph";
+import type { BuildGraph, Step } from "@varve/graph";
 import {
   type ContentSource,
   createSemaphore,
   type Descriptor,
+  type Digest,
+  digestOf,
   type ImageConfig,
   type Manifest,
   type Platform,
@@ -13,6 +15,8 @@ import { createContextTree } from "./context/context-tree.ts";
 import { openFileDigests } from "./context/file-digests.ts";
 import { StepError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
+import { createExplainer } from "./explain/explainer.ts";
+import { orWarn } from "./explain/or-warn.ts";
 import { createLayers } from "./layers.ts";
 import { planSteps } from "./plan-steps.ts";
 import { createResolver } from "./resolve.ts";
@@ -62,7 +66,8 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
     count(event, counts);
     options.onEvent(event);
   };
-  const session = createSession({ ...options, signal, onEvent });
+  const steps = [...new Set(graphs.flatMap((graph) => graph.steps))];
+  const session = createSession(steps, { ...options, signal, onEvent });
   const { resolve, workOf } = createResolver(session);
   options.cache.foresee(() => planSteps(graphs, workOf));
   const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
@@ -75,6 +80,8 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
     throw options.signal.aborted
       ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
       : error;
+  } finally {
+    await orWarn(() => session.explainer.save(), options);
   }
 }
 
@@ -84,7 +91,8 @@ function count(event: BuildEvent, counts: { steps: number; cached: number; ran: 
   counts.steps = counts.cached + counts.ran;
 }
 
-function createSession(options: BuildOptions): Session {
+/** What the steps of one build share. */
+export function createSession(steps: readonly Step[], options: BuildOptions): Session {
   const runner = once(() => selectRunner(options.runner));
   const snapshotter = once(async () =>
     selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
@@ -94,6 +102,7 @@ function createSession(options: BuildOptions): Session {
     options,
     runner,
     snapshotter,
+    explainer: createExplainer(steps, options.store.memo, lineageName(options)),
     layers: createLayers({ ...options, snapshotter }),
     semaphore: createSemaphore(options.concurrency),
     making: new Map(),
@@ -103,6 +112,10 @@ function createSession(options: BuildOptions): Session {
       return known;
     },
   };
+}
+
+function lineageName({ lineage, contexts }: BuildOptions): Digest {
+  return digestOf(Buffer.from(lineage ?? contexts.get("")?.path ?? ""));
 }
 
 async function openContext(name: string, { contexts, store }: BuildOptions): Promise<OpenContext> {

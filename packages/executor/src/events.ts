@@ -1,10 +1,12 @@
 import type { RecordSource } from "@varve/cache";
 import type { Digest } from "@varve/oci";
 import type { Step } from "@varve/graph";
+import type { MissReason } from "./explain/miss-reason.ts";
 
 /** What a build tells while it goes. `step` objects are those of the build graph, so identity tells them apart. Times in ms since 1970. */
 export type BuildEvent =
-  | { readonly type: "step-started"; readonly step: Step; readonly time: number }
+  /** `reason`: why a step that makes a layer has to run. */
+  | { readonly type: "step-started"; readonly step: Step; readonly time: number; readonly reason?: MissReason }
   /** `source`: where the record came from. */
   | { readonly type: "step-cached"; readonly step: Step; readonly time: number; readonly source: RecordSource }
   | {

@@ -3,6 +3,14 @@ export { build, type BuildCounts, type BuildResult, type BuiltImage, DEFAULT_CON
 export { type ContextSource } from "./context/context-tree.ts";
 export { type ExecutorErrorCode, StepError, type StepPlace } from "./errors.ts";
 export { type BuildEvent, type OnBuildEvent } from "./events.ts";
+export {
+  type Cause,
+  type CausePlace,
+  type FileChanges,
+  type MissReason,
+  type NamedFiles,
+} from "./explain/miss-reason.ts";
+export { predict, type StepPrediction } from "./predict.ts";
 export { probeRunners, type RunnerProbe, selectRunner } from "./run/select-runner.ts";
 export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./run/user-namespace.ts";
 export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";

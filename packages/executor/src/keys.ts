@@ -2,6 +2,7 @@ import { cacheKey, ingredientsOf, type Json, stepDigest } from "@varve/cache-key
 import type { CacheKey } from "@varve/cache";
 import type { Step } from "@varve/graph";
 import type { Digest } from "@varve/oci";
+import { hideSecrets } from "./explain/hide-secrets.ts";
 import type { Rootfs } from "./rootfs.ts";
 
 /** A step's cache key and what went into it. */
@@ -43,5 +44,5 @@ export async function createCheapKey(
 /** The key of a step with these parts. */
 export function createStepKey({ definition, inputs, parent }: KeyParts): StepKey {
   const key = cacheKey(stepDigest({ definition, inputs }), parent);
-  return { key, ingredients: ingredientsOf({ definition, inputs, parent }) };
+  return { key, ingredients: hideSecrets(ingredientsOf({ definition, inputs, parent })) };
 }

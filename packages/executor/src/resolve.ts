@@ -1,8 +1,10 @@
 import { CacheError, type FoundRecord } from "@varve/cache";
-import type { Step } from "@varve/graph";
+import type { FromStep, Step } from "@varve/graph";
 import type { Entry } from "@varve/layer";
 import { commitLayer } from "./commit-layer.ts";
 import { StepError } from "./errors.ts";
+import type { StepInput } from "./explain/current-build.ts";
+import { orWarn } from "./explain/or-warn.ts";
 import { type CheapParts, createCheapKey, type StepKey } from "./keys.ts";
 import { addLayer, createRootfs, type Rootfs, type RootfsLayer } from "./rootfs.ts";
 import type { MadeLayer, Session } from "./session.ts";
@@ -16,6 +18,8 @@ export interface StepWork {
   readonly cheapParts: () => Promise<CheapParts>;
   /** The key by what the step really consults; undefined where the cheap one is precise. */
   readonly preciseKey: (() => Promise<StepKey>) | undefined;
+  /** What it reads, for whoever explains keys; asked for when it is keyed. */
+  inputs(): Promise<readonly StepInput[]>;
   /** Does the work. */
   make(): Promise<MadeEntries>;
 }
@@ -66,25 +70,29 @@ function withPartsOnce(work: StepWork): StepWork {
 async function resolveStep(step: Step, session: Session, resolver: Resolver): Promise<Rootfs> {
   if (step.kind === "from") return resolveFrom(step, session);
   const [parent, made] = await Promise.all([resolver.resolve(step.parent), makeLayer(step, session, resolver)]);
+  session.explainer.resolved(step, made.layer.contentDigest);
   return addLayer(parent, rootfsLayer(made, session));
 }
 
-function resolveFrom(step: Extract<Step, { kind: "from" }>, { options }: Session): Rootfs {
+function resolveFrom(step: FromStep, { options, explainer }: Session): Rootfs {
   const time = Date.now();
   options.onEvent({ type: "step-started", step, time });
-  const image = step.source.type === "image" ? step.source.image : undefined;
-  const layers = (image?.layers ?? []).map((layer) => ({
-    layer,
-    id: layer.diffId,
-    content: image!.content,
-    index: undefined,
-    createdAt: undefined,
-  }));
-  options.onEvent({ type: "step-finished", step, time, duration: 0, layer: undefined });
-  return createRootfs(layers);
+  const rootfs = baseRootfs(step);
+  explainer.resolved(step, rootfs.digest);
+  options.onEvent({ type: "step-finished", step, time: Date.now(), duration: 0, layer: undefined });
+  return rootfs;
 }
 
-function rootfsLayer({ layer, createdAt }: MadeLayer, { options }: Session): RootfsLayer {
+/** The file system of a base image, or an empty one. */
+export function baseRootfs({ source }: FromStep): Rootfs {
+  if (source.type === "scratch") return createRootfs([]);
+  const { layers, content } = source.image;
+  const pulled = { content, index: undefined, createdAt: undefined };
+  return createRootfs(layers.map((layer) => ({ layer, id: layer.diffId, ...pulled })));
+}
+
+/** A layer that was made or found, in its place in a rootfs. */
+export function rootfsLayer({ layer, createdAt }: MadeLayer, { options }: Session): RootfsLayer {
   return {
     layer: { descriptor: layer.descriptor, diffId: layer.diffId },
     id: layer.contentDigest,
@@ -105,7 +113,8 @@ async function makeLayer(step: LayerStep, session: Session, resolver: Resolver):
   }
 }
 
-function createWork(step: LayerStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
+/** What a step that makes a layer can do; `resolve` gives the rootfs of the steps that it reads. */
+export function createWork(step: LayerStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
   switch (step.kind) {
     case "run":
       return createRunWork(step, session, resolve);
@@ -124,17 +133,25 @@ async function lookUpOrMake(
   { work, cheap }: { readonly work: StepWork; readonly cheap: StepKey },
   session: Session,
 ): Promise<MadeLayer> {
+  const inputs = (): Promise<readonly StepInput[]> => work.inputs();
+  session.explainer.keyed(step, { keys: [cheap.key], inputs });
   const found = await lookUp(step, cheap, session);
   if (found !== undefined) return hit(step, found, session);
   if (work.preciseKey === undefined) return makeOnce(step, { work, keys: [cheap] }, session);
   const precise = await work.preciseKey();
+  session.explainer.keyed(step, { keys: [cheap.key, precise.key], inputs });
   const foundPrecise = await lookUp(step, precise, session);
   if (foundPrecise === undefined) return makeOnce(step, { work, keys: [precise, cheap] }, session);
   await session.options.cache.put({ ...foundPrecise.record, ...cheap });
   return hit(step, foundPrecise, session);
 }
 
-async function lookUp(step: LayerStep, { key }: StepKey, { options }: Session): Promise<FoundRecord | undefined> {
+/** The record under a key; undefined where there is none, or the step is to run again. */
+export async function lookUp(
+  step: LayerStep,
+  { key }: StepKey,
+  { options }: Session,
+): Promise<FoundRecord | undefined> {
   return step.noCache === true ? undefined : options.cache.find(key);
 }
 
@@ -197,8 +214,9 @@ async function makeInTurn(step: LayerStep, making: Making, session: Session): Pr
 async function make(step: LayerStep, { work, keys }: Making, session: Session): Promise<MadeLayer> {
   const { options } = session;
   options.signal.throwIfAborted();
+  const reason = await orWarn(() => session.explainer.reason(step), options);
   const started = Date.now();
-  options.onEvent({ type: "step-started", step, time: started });
+  options.onEvent({ type: "step-started", step, time: started, ...(reason === undefined ? {} : { reason }) });
   const made = await work.make();
   try {
     const { layer, isNew } = await commitLayer(made.entries, options);

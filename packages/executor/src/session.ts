@@ -4,6 +4,7 @@ import type { CacheKey } from "@varve/cache";
 import type { ContextSource, ContextTree } from "./context/context-tree.ts";
 import type { FileDigests } from "./context/file-digests.ts";
 import type { OnBuildEvent } from "./events.ts";
+import type { Explainer } from "./explain/explainer.ts";
 import type { Layers } from "./layers.ts";
 import type { Runner } from "./runner.ts";
 import type { Snapshotter } from "./snapshotter.ts";
@@ -38,6 +39,8 @@ export interface BuildOptions {
   readonly compression: Compression;
   /** Varve's version, and where known the CI run or host. */
   readonly producer: string;
+  /** Names the builds that this one is compared with to explain misses; undefined: those of the same main context. */
+  readonly lineage?: string;
   readonly signal: AbortSignal;
   readonly onEvent: OnBuildEvent;
 }
@@ -52,6 +55,7 @@ export interface OpenContext {
 export interface Session {
   readonly options: BuildOptions;
   readonly layers: Layers;
+  readonly explainer: Explainer;
   readonly semaphore: Semaphore;
   runner(): Promise<Runner>;
   snapshotter(): Promise<Snapshotter>;

@@ -330,6 +330,13 @@ class GraphBuilder {
     addStep(state, {
       name: `[context ${name}] load`,
       location: stage.from.location,
+      origin: {
+        stage: state.label.trim(),
+        position: 1,
+        text: `FROM ${name}`,
+        scope: state.scope,
+        buildArgs: [],
+      },
       platform,
       kind: "copy",
       parent: state.step,

@@ -14,5 +14,6 @@ export type {
   RunStep,
   StageOutput,
   Step,
+  StepOrigin,
   WorkdirStep,
 } from "./step.ts";

@@ -1,7 +1,7 @@
 import type { Command, Location } from "@varve/dockerfile";
 import type { ContainerConfig, History, Platform } from "@varve/oci";
 import { scopeOf, type Scope } from "./scope.ts";
-import type { Step } from "./step.ts";
+import type { Step, StepOrigin } from "./step.ts";
 
 /** A stage while its instructions are gone through. */
 export interface StageState {
@@ -66,11 +66,18 @@ export function stepBase(
   state: StageState,
   text: string,
   location: Location,
-): { readonly name: string; readonly location: Location; readonly platform: Platform; readonly noCache?: boolean } {
-  const position = `${state.label}${state.steps.length + 2}/${state.stepCount}`;
+): {
+  readonly name: string;
+  readonly location: Location;
+  readonly platform: Platform;
+  readonly origin: StepOrigin;
+  readonly noCache?: boolean;
+} {
+  const position = state.steps.length + 2;
   return {
-    name: `[${position}] ${text}`,
+    name: `[${state.label}${position}/${state.stepCount}] ${text}`,
     location,
+    origin: { stage: state.label.trim(), position, text, scope: state.scope, buildArgs: [...state.args.keys()] },
     platform: state.platform,
     ...(state.noCache ? { noCache: true } : {}),
   };

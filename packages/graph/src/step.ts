@@ -12,6 +12,26 @@ interface StepBase {
   readonly noCache?: boolean;
 }
 
+/** What a step is for people, beyond its name: never part of a key. */
+export interface StepOrigin {
+  /** Name of the stage as step names show it; "" in a Dockerfile of one unnamed stage. */
+  readonly stage: string;
+  /** In its stage; FROM is 1. */
+  readonly position: number;
+  /** The instruction as written. */
+  readonly text: string;
+  /** Variables that the instruction sees, build args included. */
+  readonly scope: ReadonlyMap<string, string>;
+  /** Names of the build args among them. */
+  readonly buildArgs: readonly string[];
+}
+
+/** A step that makes a layer of an instruction. */
+interface LayerStepBase extends StepBase {
+  readonly parent: Step;
+  readonly origin: StepOrigin;
+}
+
 /** An image's file system, or an empty one. */
 export interface FromStep extends StepBase {
   readonly kind: "from";
@@ -70,9 +90,8 @@ export type RunMount =
       readonly gid: number;
     };
 
-export interface RunStep extends StepBase {
+export interface RunStep extends LayerStepBase {
   readonly kind: "run";
-  readonly parent: Step;
   /** The process' arguments: shell and script, or the exec form as it is. */
   readonly args: readonly string[];
   /** A heredoc that is a program of its own (`RUN <<EOF` with `#!`): a file in /dev/pipes that `args` names. */
@@ -104,9 +123,8 @@ export type CopySource =
   | { readonly type: "http"; readonly url: string }
   | { readonly type: "git"; readonly url: string; readonly git: GitSource };
 
-export interface CopyStep extends StepBase {
+export interface CopyStep extends LayerStepBase {
   readonly kind: "copy";
-  readonly parent: Step;
   readonly instruction: "COPY" | "ADD";
   readonly sources: readonly CopySource[];
   /** Absolute; a trailing slash says that it is a directory. */
@@ -124,9 +142,8 @@ export interface CopyStep extends StepBase {
   readonly unpack: boolean | undefined;
 }
 
-export interface WorkdirStep extends StepBase {
+export interface WorkdirStep extends LayerStepBase {
   readonly kind: "workdir";
-  readonly parent: Step;
   /** Absolute. */
   readonly path: string;
   /** Who owns the directories it makes, as USER wrote it; "" for root. */

@@ -7,9 +7,18 @@ export interface StepWords {
   readonly line?: number;
 }
 
+/** Why a step runs: docs/explain.md. */
+export interface StepReason {
+  readonly kind: "first-build" | "no-cache" | "evicted" | "unfinished" | "changed" | "unknown";
+  /** One line, such as `package-lock.json changed in step 3`. */
+  readonly text: string;
+  /** What changed, each with its `type`. */
+  readonly causes: readonly { readonly type: string }[];
+}
+
 /** What a build tells while it goes: a line of `--progress=json`. `time` in ms since 1970, `duration` in ms. */
 export type BuildEvent =
-  | (StepWords & { readonly type: "step-started"; readonly time: number })
+  | (StepWords & { readonly type: "step-started"; readonly time: number; readonly reason?: StepReason })
   /** `source`: where the record came from. */
   | (StepWords & { readonly type: "step-cached"; readonly time: number; readonly source: string })
   /** `layer`: the digest of the layer that the step made. */

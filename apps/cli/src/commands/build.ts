@@ -1,4 +1,4 @@
-import { relative } from "node:path";
+import { relative, resolve } from "node:path";
 import { CacheError, type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile, type Warning } from "@varve/dockerfile";
 import {
@@ -10,7 +10,7 @@ import {
   StepError,
 } from "@varve/executor";
 import { type BuildGraph, buildGraph } from "@varve/graph";
-import { hostPlatform } from "@varve/oci";
+import { formatReference, hostPlatform, type Reference } from "@varve/oci";
 import { BUILD_FLAGS } from "../build-flags.ts";
 import {
   buildArgs,
@@ -200,10 +200,11 @@ function isContentLost(error: unknown): boolean {
   return (error instanceof CacheError && error.code === "CONTENT_LOST") || isContentLost(error.cause);
 }
 
-function createOptions(
-  { contexts }: Sources,
-  { flags, outputs }: Plan,
-  { store, cache, signal, progress }: Omit<Surroundings, "store"> & Pick<BuildOptions, "store" | "cache">,
+/** What the executor is handed, of a command line with the flags of a build. */
+export function createOptions(
+  { contexts, file }: Sources,
+  { flags, outputs, tags }: Pick<Plan, "flags" | "outputs" | "tags">,
+  { store, cache, signal, progress }: Pick<Surroundings, "signal" | "progress"> & Pick<BuildOptions, "store" | "cache">,
 ): BuildOptions {
   const asked = outputs.find(({ compression }) => compression !== undefined)?.compression;
   return {
@@ -218,15 +219,23 @@ function createOptions(
     epoch: epochOf(buildArgs(flags)),
     compression: parseCompression(flags.value("compression"), undefined) ?? asked ?? { type: "gzip" },
     producer: `varve/${VERSION}`,
+    lineage: lineageOf(flags.positionals[0], file, tags),
     signal,
     onEvent: (event) => progress.onEvent(event),
   };
 }
 
-async function createGraphs(
+/** Builds of the same Dockerfile in the same directory are compared; of what came from standard input, those of the same name. */
+function lineageOf(place: string | undefined, file: string, tags: readonly Reference[]): string {
+  const isStreamed = place === undefined || place === "-";
+  return JSON.stringify(isStreamed ? ["-", file, ...tags.map(formatReference)] : [resolve(place), resolve(file)]);
+}
+
+/** The build graphs of a Dockerfile, one for each platform that the flags name. */
+export async function createGraphs(
   { dockerfile, file, contexts, namedContexts }: Sources,
   flags: Parsed,
-  { options, onWarning }: Surroundings & { readonly options: BuildOptions },
+  { options, onWarning }: Pick<Surroundings, "onWarning"> & { readonly options: BuildOptions },
 ): Promise<readonly BuildGraph[]> {
   const { store, signal, onEvent } = options;
   const parsed = parseDockerfile(dockerfile, { file });

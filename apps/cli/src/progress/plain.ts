@@ -32,7 +32,7 @@ export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
       switch (event.type) {
         case "step-started":
           started.set(event.step, event.time);
-          return print(event.step, "");
+          return print(event.step, event.reason === undefined ? "" : `why: ${event.reason.text}`);
         case "step-cached":
           return print(event.step, "CACHED");
         case "step-output":

@@ -2,6 +2,7 @@ import { type CopySource, type CopyStep, type FileSet, type Step, stepDefinition
 import { type Entry, type FileTree, stackTrees, treeDigest } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import { digestOf } from "@varve/oci";
+import { contextInput } from "../copy/context-input.ts";
 import { explainMissing } from "../copy/explain-missing.ts";
 import { parseChmod } from "../copy/mode.ts";
 import { namesOwner, type Owner, resolveOwner } from "../copy/owner.ts";
@@ -13,6 +14,8 @@ import { downloadFile } from "../copy/download.ts";
 import { cloneRepository } from "../copy/git.ts";
 import { linkEntries } from "../link-entries.ts";
 import type { StepKey } from "../keys.ts";
+import type { StepInput } from "../explain/current-build.ts";
+import { hideUserinfo } from "../explain/hide-secrets.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { type Session, undatedTime } from "../session.ts";
@@ -49,8 +52,27 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
       step.link && !hasStageSource
         ? undefined
         : async () => keyOf(await sourceDigests(), step.link ? undefined : (await staged()).viewDigest()),
+    inputs: () =>
+      Promise.all(step.sources.map((source, position) => noteSource(source, { position, session, sources }))),
     make: async () => ({ entries: (await staged()).entries() }),
   };
+}
+
+interface NotedSource {
+  readonly position: number;
+  readonly session: Session;
+  readonly sources: () => Promise<readonly OpenSource[]>;
+}
+
+/** A source as whoever explains keys wants it; a stage's files are not looked at for that. */
+async function noteSource(source: CopySource, { position, session, sources }: NotedSource): Promise<StepInput> {
+  if (source.type === "path" && source.from.type === "step")
+    return { type: "step", name: source.path, step: source.from.step };
+  const { digest, roots } = (await sources())[position]!;
+  if (source.type !== "path")
+    return { type: "source", name: source.type === "inline" ? source.name : hideUserinfo(source.url), digest };
+  const { tree } = await session.context(source.from.type === "context" ? source.from.name : "");
+  return contextInput({ name: source.path, digest, roots, tree });
 }
 
 function lazy<T>(make: () => Promise<T>): () => Promise<T> {

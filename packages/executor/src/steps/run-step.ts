@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { type RunStep, type Step, stepDefinition } from "@varve/graph";
 import { type FileTree, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
+import type { StepInput } from "../explain/current-build.ts";
 import { openMounts, type OpenMounts } from "../mounts/open-mounts.ts";
 import { mountInputs } from "../mounts/mount-inputs.ts";
 import { createOutputTail } from "../output-tail.ts";
@@ -22,9 +23,16 @@ const SCRIPT_DIRECTORY = "/dev/pipes";
 /** RUN: a process on a writable snapshot of the rootfs beneath; what it changed is the layer. */
 export function createRunWork(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
   const definition = stepDefinition(step);
+  let mounted: Promise<readonly StepInput[]> | undefined;
+  const mounts = (): Promise<readonly StepInput[]> => (mounted ??= mountInputs(step, session));
   return {
-    cheapParts: async () => ({ definition, inputs: await mountInputs(step, session), parent: step.parent }),
+    cheapParts: async () => ({
+      definition,
+      inputs: (await mounts()).map((input) => (input.type === "step" ? input.step : input.digest)),
+      parent: step.parent,
+    }),
     preciseKey: undefined,
+    inputs: mounts,
     make: () => run(step, session, resolve),
   };
 }

@@ -19,6 +19,7 @@ export function createWorkdirWork(
   return {
     cheapParts: async () => ({ definition, inputs: [], parent: step.parent }),
     preciseKey: async () => createStepKey({ definition, inputs: [], parent: (await stage()).viewDigest() }),
+    inputs: async () => [],
     make: async () => ({ entries: (await stage()).entries() }),
   };
 }
