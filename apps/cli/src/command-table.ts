@@ -78,6 +78,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/push.ts")).pushCommand,
   },
   {
+    name: "run",
+    summary: "Run a command in an image",
+    load: async () => (await import("./commands/run.ts")).runImageCommand,
+  },
+  {
     name: "cache du",
     summary: "Say how much the store takes, and for what",
     load: async () => (await import("./commands/cache-du.ts")).cacheDuCommand,

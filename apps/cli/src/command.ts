@@ -11,6 +11,10 @@ export interface Command {
   readonly examples: readonly string[];
   /** Mounts, or gives files owners: an ordinary user's process enters a user namespace first. */
   readonly entersNamespace?: boolean;
+  /** Words behind the first one that is no flag are another program's, whatever they look like. */
+  readonly startsProgram?: boolean;
+  /** Signals are its own: `signal` never fires. */
+  readonly handlesSignals?: boolean;
   /** Gives the exit code: 0 done, 1 failed. What it throws is printed, and decides the exit code. */
   run(flags: Parsed, signal: AbortSignal): Promise<number>;
 }

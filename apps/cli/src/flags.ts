@@ -25,15 +25,21 @@ export interface Parsed {
 /**
  * Parses `argv` against `flags`: `--name value`, `--name=value`, `-n value`, `-nvalue`, `-n=value`, `-ab` for two
  * switches, `--switch[=true|false]`, and `--`, behind which all words are positionals.
+ * Flags stand before the first positional only, or anywhere.
  * @throws UsageError naming the nearest flag for one that is unknown.
  */
-export function parseFlags(argv: readonly string[], flags: readonly Flag[]): Parsed {
+export function parseFlags(
+  argv: readonly string[],
+  flags: readonly Flag[],
+  position: "first" | "anywhere" = "anywhere",
+): Parsed {
   const values = new Map<string, string[]>();
   const positionals: string[] = [];
   const pending = [...argv];
   for (let word = pending.shift(); word !== undefined; word = pending.shift()) {
     if (word === "--") positionals.push(...pending.splice(0));
-    else if (word === "-" || !word.startsWith("-")) positionals.push(word);
+    else if (word === "-" || !word.startsWith("-"))
+      positionals.push(word, ...(position === "first" ? pending.splice(0) : []));
     else {
       for (const { flag, inline } of findFlags(word, flags)) {
         const value = flag.value === undefined ? switchValue(flag, inline) : (inline ?? pending.shift());

@@ -2,6 +2,7 @@ export { completeInStore } from "./assemble-image.ts";
 export { build, type BuildCounts, type BuildResult, type BuiltImage, DEFAULT_CONCURRENCY } from "./build.ts";
 export { type ContextSource } from "./context/context-tree.ts";
 export { type ExecutorErrorCode, StepError, type StepPlace } from "./errors.ts";
+export { type Attachment, type BindMount, type TmpfsMount } from "./runner.ts";
 export { type BuildEvent, type OnBuildEvent } from "./events.ts";
 export {
   type Cause,
@@ -36,5 +37,6 @@ export { writeFileWhole, writeStream } from "./export/write-file.ts";
 export { compareTrees, type EntryPart, type TreeChange } from "./images/compare-trees.ts";
 export { type HistoryLine, imageHistory } from "./images/image-history.ts";
 export { type ImageFacts, inspectImage } from "./images/inspect-image.ts";
+export { type ImageCommand, runImage } from "./images/run-image.ts";
 export { readLayerIndexes } from "./images/layer-indexes.ts";
 export { type LayerUsage, layerUsage } from "./images/layer-usage.ts";

@@ -35,6 +35,18 @@ export interface RunCommand {
   readonly extraHosts: readonly (readonly [name: string, address: string])[];
   readonly ulimits: readonly { readonly name: string; readonly soft: number; readonly hard: number }[];
   readonly shmSize: number | undefined;
+  /** Nothing but mounts can be written to. */
+  readonly readonlyRootfs?: boolean;
+}
+
+/** Ties a process to varve's own standard streams, in place of `onOutput`. */
+export interface Attachment {
+  /** `none`: there is nothing to read. */
+  readonly input: "standard" | "none";
+  /** The streams are a terminal, which the process gets as its own. */
+  readonly terminal: boolean;
+  /** Handed the way to send the process a signal, as soon as it is being started. */
+  readonly onStart: (send: (signal: NodeJS.Signals) => void) => void;
 }
 
 export interface RunOptions {
@@ -45,6 +57,7 @@ export interface RunOptions {
   /** Ends the process and all its children. */
   readonly signal: AbortSignal;
   readonly onOutput: (stream: "stdout" | "stderr", chunk: Uint8Array) => void;
+  readonly attachment?: Attachment;
 }
 
 /** Something that runs a process in a rootfs: an OCI runtime, unshare or chroot. */

@@ -18,7 +18,7 @@ export function createChrootRunner(): Runner {
 }
 
 async function run(command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {
-  checkNetwork(command);
+  checkCommand(command);
   const { rootfs, scratch } = options;
   const base = createRuntimeConfig(command, { rootfs, hostFiles: [], userNamespace: inUserNamespace() });
   const config = { ...base, mounts: [], linux: { ...base.linux, namespaces: [] } };
@@ -31,7 +31,11 @@ async function run(command: RunCommand, options: RunOptions): Promise<{ readonly
   return await runInit({ config, options, prefix: [], afterExit: () => killInRoot(rootfs) });
 }
 
-function checkNetwork({ network }: RunCommand): void {
+function checkCommand({ network, readonlyRootfs }: RunCommand): void {
+  if (readonlyRootfs === true)
+    throw new StepError("RUNNER_FAILED", 'Cannot keep the files from being written: runner "chroot" makes no mounts', {
+      hint: "Use another runner, or leave out --read-only",
+    });
   if (network !== "none") return;
   throw new StepError("RUNNER_FAILED", 'Cannot run without network: runner "chroot" makes no namespaces', {
     hint: "Use another runner, or leave out --network=none",

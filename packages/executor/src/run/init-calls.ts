@@ -74,13 +74,14 @@ export function mount(source: string, target: string, how: { type?: string; flag
   );
 }
 
-/** Sets flags on a mount and all in it: mount_setattr(2), or on the mount alone before Linux 5.12. */
-export function setMountFlags(target: string, flags: number): void {
+/** Sets flags on a mount and all in it, or on it alone: mount_setattr(2); always on it alone before Linux 5.12. */
+export function setMountFlags(target: string, flags: number, reach: "all" | "alone" = "all"): void {
   const call = declare(
     "long syscall(long number, long at, const char *path, unsigned int how, const void *attributes, size_t size)",
   );
   const attributes = BigUint64Array.of(BigInt(flags), 0n, 0n, 0n);
-  if (call(SYS_MOUNT_SETATTR, AT_FDCWD, target, AT_RECURSIVE, attributes, attributes.byteLength) === 0) return;
+  const how = reach === "all" ? AT_RECURSIVE : 0;
+  if (call(SYS_MOUNT_SETATTR, AT_FDCWD, target, how, attributes, attributes.byteLength) === 0) return;
   if (getSystemErrorName(-koffi.errno()) !== "ENOSYS") check(-1, `change flags of ${target}`);
   mount("none", target, { flags: MS_REMOUNT | MS_BIND | flags });
 }

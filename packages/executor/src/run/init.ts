@@ -59,6 +59,7 @@ function enterMounts(config: RuntimeConfig): void {
   for (const each of config.mounts) makeMount(rootfs, each);
   for (const path of config.linux.readonlyPaths ?? []) makeReadonly(join(rootfs, path));
   for (const path of config.linux.maskedPaths ?? []) mask(join(rootfs, path));
+  if (config.root.readonly) setMountFlags(rootfs, MOUNT_FLAGS["ro"] ?? 0, "alone");
   process.chdir(rootfs);
   pivotRoot();
 }

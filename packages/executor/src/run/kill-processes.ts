@@ -13,6 +13,11 @@ export function killDescendants(pid: number): boolean {
   return found.size > 0;
 }
 
+/** Sends a signal to the processes that `pid` started. */
+export function signalChildren(pid: number, signal: NodeJS.Signals): void {
+  for (const id of processIds()) if (parentOf(id) === pid) kill(id, signal);
+}
+
 /**
  * Kills all processes whose root directory is `rootfs` or beneath it, children that were given away included. What is
  * started meanwhile is found by the next look.
@@ -51,9 +56,9 @@ function rootOf(id: number): string | undefined {
   }
 }
 
-function kill(id: number): void {
+function kill(id: number, signal: NodeJS.Signals = "SIGKILL"): void {
   try {
-    process.kill(id, "SIGKILL");
+    process.kill(id, signal);
   } catch {
     // It has ended.
   }

@@ -42,6 +42,7 @@ async function run(
     rootfs: options.rootfs,
     hostFiles: writeHostFiles(scratch, command),
     userNamespace,
+    terminal: options.attachment?.terminal === true,
   });
   writeFileSync(join(scratch, "config.json"), encodeRuntimeConfig(config), { mode: 0o600 });
   const id = `varve-${randomUUID()}`;
@@ -51,7 +52,11 @@ async function run(
   makeMountPoints(points, config.mounts);
   const global = ["--root", state, "--log", log, "--log-format", "json", cgroupFlag(name, userNamespace)];
   const args = [...global, "run", "--bundle", scratch, id];
-  const exitCode = await runProcess(program, args, { signal, onOutput });
+  const exitCode = await runProcess(program, args, {
+    signal,
+    onOutput,
+    ...(options.attachment === undefined ? {} : { attachment: options.attachment }),
+  });
   const failure = exitCode === 0 ? undefined : readFailure(log, command.args[0] ?? "");
   if (failure?.kind === "runner") removeCgroup(id);
   return failure === undefined ? { exitCode } : concludeFailure(failure, onOutput);

@@ -12,6 +12,8 @@ export interface InitRun {
   /** The program before it that makes namespaces, with its arguments; none: it runs as it is. */
   readonly prefix: readonly string[];
   readonly afterExit?: () => void;
+  /** Where `prefix` waits for the process: as `ProcessOptions` has it. */
+  readonly signalled?: "program" | "children";
 }
 
 /** Runs varve's init program, which becomes the process. @throws StepError as `Runner.run`. */
@@ -25,6 +27,8 @@ export async function runInit(run: InitRun): Promise<{ readonly exitCode: number
   const exitCode = await runProcess(program, args, {
     signal: options.signal,
     onOutput: options.onOutput,
+    ...(options.attachment === undefined ? {} : { attachment: options.attachment }),
+    ...(run.signalled === undefined ? {} : { signalled: run.signalled }),
     ...(run.afterExit === undefined ? {} : { afterExit: run.afterExit }),
   });
   const failure = exitCode === 0 ? undefined : readFailure(failureFile, run.prefix);

@@ -1,10 +1,12 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { constants } from "node:os";
 import { StepError } from "../errors.ts";
-import type { RunOptions } from "../runner.ts";
-import { killDescendants } from "./kill-processes.ts";
+import type { Attachment, RunOptions } from "../runner.ts";
+import { killDescendants, signalChildren } from "./kill-processes.ts";
 
-export interface ProcessOptions extends Pick<RunOptions, "signal" | "onOutput"> {
+export interface ProcessOptions extends Pick<RunOptions, "signal" | "onOutput" | "attachment"> {
+  /** Whom a signal for the process is sent to: the program started here, which is it or hands it on, or its children. */
+  readonly signalled?: "program" | "children";
   /** Ends what the process left behind; called when it has ended, and before its output is taken as complete. */
   readonly afterExit?: () => void;
 }
@@ -23,15 +25,46 @@ const PASSED_ON = ["PATH", "LD_LIBRARY_PATH"];
 export async function runProcess(program: string, args: readonly string[], options: ProcessOptions): Promise<number> {
   throwIfCancelled(options.signal);
   const env = Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]]));
-  // A session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env });
-  child.stdout.on("data", (chunk: Buffer) => options.onOutput("stdout", chunk));
-  child.stderr.on("data", (chunk: Buffer) => options.onOutput("stderr", chunk));
+  const child =
+    options.attachment === undefined
+      ? spawnTold(program, args, { ...options, env })
+      : spawnAttached(program, args, { ...options, attachment: options.attachment, env });
   if (options.afterExit !== undefined) child.once("exit", options.afterExit);
   using _ = killOnAbort(child, options.signal);
   const exitCode = await ended(child, program);
   throwIfCancelled(options.signal);
   return exitCode;
+}
+
+interface Spawning extends ProcessOptions {
+  readonly env: NodeJS.ProcessEnv;
+}
+
+function spawnTold(program: string, args: readonly string[], { env, onOutput }: Spawning): ChildProcess {
+  // A session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.
+  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env });
+  child.stdout.on("data", (chunk: Buffer) => onOutput("stdout", chunk));
+  child.stderr.on("data", (chunk: Buffer) => onOutput("stderr", chunk));
+  return child;
+}
+
+function spawnAttached(
+  program: string,
+  args: readonly string[],
+  { env, attachment, signalled }: Spawning & { readonly attachment: Attachment },
+): ChildProcess {
+  const { input, terminal, onStart } = attachment;
+  // In a terminal's session it can be the one that the terminal belongs to.
+  const child = spawn(program, args, {
+    stdio: [input === "standard" ? "inherit" : "ignore", "inherit", "inherit"],
+    detached: !terminal,
+    env,
+  });
+  onStart((signal) => {
+    if (signalled !== "children") child.kill(signal);
+    else if (child.pid !== undefined) signalChildren(child.pid, signal);
+  });
+  return child;
 }
 
 function throwIfCancelled(signal: AbortSignal): void {

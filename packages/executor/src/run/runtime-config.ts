@@ -43,6 +43,8 @@ export interface RuntimeConfigOptions {
   readonly hostFiles: readonly BindMount[];
   /** In a user namespace no sysfs can be mounted and group 5 need not exist. */
   readonly userNamespace: boolean;
+  /** The runtime makes the process a terminal of its own. */
+  readonly terminal?: boolean;
 }
 
 const MEBIBYTE = 1024 * 1024;
@@ -73,8 +75,8 @@ export function createRuntimeConfig(command: RunCommand, options: RuntimeConfigO
   const insecure = command.security === "insecure";
   return {
     ociVersion: "1.0.2",
-    process: createProcess(command),
-    root: { path: options.rootfs, readonly: false },
+    process: createProcess(command, options.terminal ?? false),
+    root: { path: options.rootfs, readonly: command.readonlyRootfs ?? false },
     ...(command.hostname === undefined ? {} : { hostname: command.hostname }),
     mounts: [
       ...systemMounts(command, options),
@@ -98,10 +100,10 @@ export function toResourceLimit(value: number): bigint {
   return value >= UNLIMITED ? RLIM_INFINITY : BigInt(value);
 }
 
-function createProcess(command: RunCommand): RuntimeProcess {
+function createProcess(command: RunCommand, terminal: boolean): RuntimeProcess {
   const allowed = grantedCapabilities(command.security);
   return {
-    terminal: false,
+    terminal,
     user: { uid: command.uid, gid: command.gid, additionalGids: command.additionalGids },
     args: command.args,
     env: command.env,

@@ -92,6 +92,9 @@ async function attempt(
   command: RunCommand,
   options: RunOptions,
 ): Promise<{ readonly exitCode: number } | { readonly problem: string }> {
+  // What an attached process' runner says reaches the user at once, so it is tried out before.
+  const known = options.attachment === undefined ? undefined : await probeRunner(runner);
+  if (known !== undefined) return { problem: known };
   const scratch = join(options.scratch, runner.name);
   await mkdir(scratch, { recursive: true });
   const output = holdOutput(options.onOutput, HOLD);

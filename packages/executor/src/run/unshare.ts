@@ -27,7 +27,8 @@ async function run(program: string, command: RunCommand, options: RunOptions): P
   });
   using points = createMountPoints(options.rootfs);
   makeMountPoints(points, config.mounts);
-  return await runInit({ config, options, prefix: [program, ...namespaceFlags(config), "--fork", "--"] });
+  const prefix = [program, ...namespaceFlags(config), "--fork", "--"];
+  return await runInit({ config, options, prefix, signalled: "children" });
 }
 
 function namespaceFlags({ linux }: RuntimeConfig): readonly string[] {
