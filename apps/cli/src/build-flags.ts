@@ -22,6 +22,30 @@ export const BUILD_FLAGS: readonly Flag[] = [
     list: true,
     description: "Give a further build context, or another image for a name",
   },
+  { name: "cache", value: "URL", description: "Cache server to share layers with; VARVE_CACHE_TOKEN is its token" },
+  {
+    name: "cache-from",
+    value: "CACHE",
+    list: true,
+    description: "Read from type=registry,ref=REF or type=local,src=DIR",
+  },
+  {
+    name: "cache-to",
+    value: "CACHE",
+    list: true,
+    description: "Write to type=registry,ref=REF or type=local,dest=DIR, with mode=min|max",
+  },
+  {
+    name: "cache-upload",
+    value: "MODE",
+    description: "To the cache server: background[=SECONDS] (default, 60 s after the build), wait or none",
+  },
+  {
+    name: "cache-verify-key",
+    value: "KEY",
+    list: true,
+    description: "Trust only records that the cache server signed with this key",
+  },
   {
     name: "call",
     value: "METHOD",

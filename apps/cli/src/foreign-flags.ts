@@ -7,7 +7,6 @@ export interface ForeignFlag extends Flag {
   readonly effect: "ignore" | "warn" | "refuse";
 }
 
-const CACHE = "varve keeps its cache in its store; keep that between jobs";
 const LIMITS = "RUN steps run with the limits of varve's own process";
 const ATTESTATIONS = "varve writes no attestations";
 
@@ -15,8 +14,6 @@ const ATTESTATIONS = "varve writes no attestations";
 export const FOREIGN_FLAGS: readonly ForeignFlag[] = [
   { name: "attest", value: "ATTESTATION", list: true, effect: "refuse", description: ATTESTATIONS },
   { name: "builder", value: "NAME", effect: "ignore", description: "varve has no builders" },
-  { name: "cache-from", value: "CACHE", list: true, effect: "warn", description: CACHE },
-  { name: "cache-to", value: "CACHE", list: true, effect: "warn", description: CACHE },
   { name: "cgroup-parent", value: "CGROUP", effect: "refuse", description: LIMITS },
   { name: "compress", effect: "ignore", description: "contexts are not sent anywhere" },
   { name: "cpu-period", value: "NUMBER", effect: "warn", description: LIMITS },

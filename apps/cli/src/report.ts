@@ -1,6 +1,8 @@
 import { rm, writeFile } from "node:fs/promises";
+import type { CacheCounts } from "@varve/cache";
 import type { BuildResult } from "@varve/executor";
 import { familiarReference, formatPlatform, formatReference, type Reference } from "@varve/oci";
+import { summarizeCaches } from "./cache-summary.ts";
 import type { Parsed } from "./flags.ts";
 import { isStreamed, type Output } from "./outputs.ts";
 import { formatSeconds } from "./progress/progress.ts";
@@ -10,6 +12,8 @@ export interface ReportContext {
   readonly flags: Parsed;
   readonly outputs: readonly Output[];
   readonly tags: readonly Reference[];
+  /** What the caches of others did; undefined where there are none. */
+  readonly caches: CacheCounts | undefined;
   /** Of the whole build: milliseconds. */
   readonly duration: number;
   /** Standard error is read by a program: one JSON object a line. */
@@ -56,7 +60,7 @@ function describeMetadata({ image }: Written, { tags }: ReportContext): string {
 }
 
 /** The last line of `--progress=json`. */
-function describeResult({ counts }: BuildResult, written: Written, { tags, duration }: ReportContext): object {
+function describeResult({ counts }: BuildResult, written: Written, { tags, caches, duration }: ReportContext): object {
   const { image, places } = written;
   const { mediaType, digest, size } = image.descriptor;
   return {
@@ -67,15 +71,21 @@ function describeResult({ counts }: BuildResult, written: Written, { tags, durat
     platforms: image.images.map(({ platform }) => formatPlatform(platform)),
     places: places.map(({ where }) => where),
     ...counts,
+    ...(caches === undefined ? {} : { cache: caches }),
     duration: Math.round(duration),
   };
 }
 
-function summarize({ counts }: BuildResult, { image, places }: Written, { tags, duration }: ReportContext): string {
+function summarize(
+  { counts }: BuildResult,
+  { image, places }: Written,
+  { tags, caches, duration }: ReportContext,
+): string {
   const platforms = image.images.map(({ platform }) => formatPlatform(platform)).join(", ");
   const name = tags.map(familiarReference).join(", ") || "image";
   return [
     `built ${name} (${platforms}) in ${formatSeconds(duration)}: ${counts.steps} steps, ${counts.cached} cached`,
+    ...(caches === undefined ? [] : [summarizeCaches(caches)]),
     `manifest ${image.descriptor.digest}`,
     ...places.flatMap(({ where, look }) => [`in ${where}`, ...(look === undefined ? [] : [`   ${look}`])]),
   ].join("\n");

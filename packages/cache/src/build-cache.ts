@@ -1,10 +1,10 @@
 import { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
-import type { ContentSource, Descriptor, Digest, TransferOptions } from "@varve/oci";
+import { type ContentSource, type Descriptor, type Digest, OciError, type TransferOptions } from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import { createGuard, type Guard } from "./guard.ts";
 import { hasBlobs } from "./memory-cache.ts";
-import type { BuildCache, FoundRecord, LocalStore, PutOptions, RemoteCache, Turn } from "./ports.ts";
+import type { BuildCache, FoundRecord, LocalStore, PutOptions, RemoteCache, TransferCounts, Turn } from "./ports.ts";
 import type { CacheKey, CacheRecord } from "./record.ts";
 import type { ResolveRequest } from "./remote/protocol.ts";
 import { createTurns, type Turns } from "./turns.ts";
@@ -23,6 +23,7 @@ export interface CacheCounts {
   readonly waited: number;
   /** Requests that failed. */
   readonly faults: number;
+  readonly transfers: TransferCounts;
   /** Milliseconds that the steps took which were found, when they ran. */
   readonly timeSaved: number;
 }
@@ -77,6 +78,8 @@ class TieredCache implements OpenBuildCache {
   readonly #origins = new Map<Digest, Behind>();
   /** Blobs that were promised and could not be fetched. */
   readonly #lost = new Set<Digest>();
+  /** Blobs that came once with other bytes. */
+  readonly #doubted = new Set<Digest>();
   #plan: (() => Promise<ResolveRequest>) | undefined;
   #foreseen: Promise<ReadonlyMap<CacheKey, Promised>> | undefined;
   readonly #waits = new Map<CacheKey, { readonly since: number; count: number }>();
@@ -176,15 +179,22 @@ class TieredCache implements OpenBuildCache {
       yield* cache.content.fetch(descriptor, transfer) as AsyncIterable<Uint8Array>;
     } catch (cause) {
       transfer.signal?.throwIfAborted();
+      // The second time it is fetched in another way: whole, from its start.
+      if (isWrong(cause) && !this.#doubted.has(descriptor.digest)) {
+        this.#doubted.add(descriptor.digest);
+        throw this.#lose(descriptor, cache, cause);
+      }
       this.#lost.add(descriptor.digest);
       this.#origins.delete(descriptor.digest);
       guard.report(cause, { fatal: true });
-      throw new CacheError(
-        "CONTENT_LOST",
-        `Cannot fetch "${descriptor.digest}" from cache ${cache.name}: its record promised it`,
-        { cause },
-      );
+      throw this.#lose(descriptor, cache, cause);
     }
+  }
+
+  #lose({ digest }: Descriptor, { name }: RemoteCache, cause: unknown): CacheError {
+    return new CacheError("CONTENT_LOST", `Cannot fetch "${digest}" from cache ${name}: its record promised it`, {
+      cause,
+    });
   }
 
   async put(record: CacheRecord, options: PutOptions = {}): Promise<void> {
@@ -279,13 +289,28 @@ class TieredCache implements OpenBuildCache {
   }
 
   counts(): CacheCounts {
-    return { ...this.#counts, faults: this.#behind.reduce((sum, { guard }) => sum + guard.faults, 0) };
+    const transfers = this.#behind.map(({ cache }) => cache.counts());
+    const sum = (name: keyof TransferCounts): number => transfers.reduce((total, each) => total + each[name], 0);
+    return {
+      ...this.#counts,
+      faults: this.#behind.reduce((total, { guard }) => total + guard.faults, 0),
+      transfers: {
+        sent: sum("sent"),
+        received: sum("received"),
+        sendSaved: sum("sendSaved"),
+        receiveSaved: sum("receiveSaved"),
+      },
+    };
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.#uploads[Symbol.asyncDispose]();
     this.#turns[Symbol.dispose]();
   }
+}
+
+function isWrong(error: unknown): boolean {
+  return error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID");
 }
 
 function blobsOf({ layer }: CacheRecord): readonly Descriptor[] {

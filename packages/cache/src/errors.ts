@@ -7,7 +7,10 @@ export type CacheErrorCode =
   | "STORE_UNWRITABLE"
   | "DISK_FULL"
   | "PROTOCOL_INVALID"
-  | "CONTENT_LOST";
+  | "CONTENT_LOST"
+  | "REMOTE_FAILED"
+  | "REMOTE_TIMEOUT"
+  | "REMOTE_UNTRUSTED";
 
 /** Thrown where a store cannot be used or is asked to hold what it must not. */
 export class CacheError extends CodedError<CacheErrorCode> {}

@@ -1,3 +1,5 @@
+import { CacheError } from "./errors.ts";
+
 /** Keeps the faults of one remote cache away from a build. */
 export interface Guard {
   /** What `task` gives; undefined where it fails, or where the cache is left alone for now. */
@@ -50,7 +52,7 @@ export function createGuard({ name, onWarning, now = () => performance.now() }: 
         row = 0;
         return value;
       } catch (error) {
-        fail(error, false);
+        fail(error, isHopeless(error));
         return undefined;
       } finally {
         if (isProbe) probing = false;
@@ -59,6 +61,13 @@ export function createGuard({ name, onWarning, now = () => performance.now() }: 
   };
 }
 
+/** Nothing is gained by asking again what does not answer, or can't be trusted. */
+function isHopeless(error: unknown): boolean {
+  return error instanceof CacheError && ["REMOTE_TIMEOUT", "REMOTE_UNTRUSTED"].includes(error.code);
+}
+
 function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
+  if (!(error instanceof Error)) return String(error);
+  const hint = error instanceof CacheError ? error.hint : undefined;
+  return hint === undefined ? error.message : `${error.message}; ${hint}`;
 }

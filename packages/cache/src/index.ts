@@ -1,5 +1,6 @@
 export { type CacheCounts, type FinishOptions, openBuildCache, type OpenBuildCache } from "./build-cache.ts";
 export { CacheError, type CacheErrorCode } from "./errors.ts";
+export { type OciCacheOptions, openOciCache } from "./oci/oci-cache.ts";
 export { openLocalStore, type LocalStoreOptions } from "./local-store.ts";
 export { createMemoryCache, createMemoryMemo } from "./memory-cache.ts";
 export {
@@ -14,6 +15,7 @@ export {
   type PutOutcome,
   type RecordSource,
   type RemoteCache,
+  type TransferCounts,
   type Turn,
 } from "./ports.ts";
 export { type CacheKey, type CacheRecord, type RecordLayer } from "./record.ts";
@@ -51,4 +53,9 @@ export {
   type UploadState,
   type VerifyKey,
 } from "./remote/protocol.ts";
+export { type BlobSegment } from "./remote/blob-parts.ts";
+export { forgetServerKeys } from "./remote/pinned-keys.ts";
+export { openServerCache, type ServerCache, type ServerCacheOptions } from "./remote/server-cache.ts";
+export { createTokenSource } from "./remote/token.ts";
+export { type Server } from "./remote/transport.ts";
 export { signatureInput, signRecord, type UnsignedRecord, verifyRecord } from "./remote/record-signature.ts";

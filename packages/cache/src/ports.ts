@@ -70,6 +70,16 @@ export type Lease =
   | { readonly type: "made"; readonly record: CacheRecord }
   | { readonly type: "held"; readonly wait: (options: TransferOptions) => Promise<void> };
 
+/** Bytes that went to and came from a cache, and those that did not have to. */
+export interface TransferCounts {
+  readonly sent: number;
+  readonly received: number;
+  /** Not sent: the cache had them. */
+  readonly sendSaved: number;
+  /** Not received: the store had them. */
+  readonly receiveSaved: number;
+}
+
 /** A cache beyond this machine. Everything it does may fail; whoever asks can do without. */
 export interface RemoteCache {
   /** For messages. */
@@ -81,12 +91,15 @@ export interface RemoteCache {
   /** The records of a plan, as far as there are any, in any order. */
   readonly resolve?: (plan: ResolveRequest) => Promise<readonly CacheRecord[]>;
   /** Takes a record and the blobs that it names, from `blobs`; undefined where the cache is only read. */
-  readonly put?: (record: CacheRecord, blobs: ContentSource, options?: PutOptions & TransferOptions) => Promise<void>;
+  readonly put?:
+    | ((record: CacheRecord, blobs: ContentSource, options?: PutOptions & TransferOptions) => Promise<void>)
+    | undefined;
   /** Whether `put` is for records that were found as well, not only for new ones. */
   readonly wantsFound?: boolean;
   /** Ends what `put` began. `layers`: diff IDs of the images that were built. */
-  readonly finish?: (layers: ReadonlySet<Digest>, options?: TransferOptions) => Promise<void>;
+  readonly finish?: ((layers: ReadonlySet<Digest>, options?: TransferOptions) => Promise<void>) | undefined;
   readonly lease?: (key: CacheKey) => Promise<Lease>;
+  counts(): TransferCounts;
 }
 
 /** Small derived values by namespace and key, lost without harm: file digests of a context, segments of a layer. */

@@ -31,10 +31,9 @@ export function createTurns(directory: string): Turns {
     take(key) {
       const file = join(directory, hexOf(key));
       if (isHeld(key)) return { type: "theirs" };
-      const after = readHolder(file) !== undefined;
-      if (after) rmSync(file, { force: true });
       mkdirSync(directory, { recursive: true });
-      if (!createFile(file, identity)) return { type: "theirs" };
+      const after = !createFile(file, identity);
+      if (after && !takeOver(file, identity)) return { type: "theirs" };
       taken += 1;
       return { type: "ours", after, end: () => replaceFile(file, DONE) };
     },
@@ -61,6 +60,14 @@ function createFile(file: string, text: string): boolean {
     if ((cause as NodeJS.ErrnoException).code === "EEXIST") return false;
     throw cause;
   }
+}
+
+/** The file is there all the time, so that nobody takes a turn as if there had been none before. */
+function takeOver(file: string, identity: string): boolean {
+  const holder = readHolder(file);
+  if (holder !== undefined && holder !== DONE && isProcessAlive(holder)) return false;
+  replaceFile(file, identity);
+  return readHolder(file) === identity;
 }
 
 function removeDone(directory: string): void {

@@ -35,6 +35,16 @@ export interface BuildOptions {
   readonly secret?: string | readonly string[] | undefined;
   /** `default` or `ID=SOCKET`. */
   readonly ssh?: string | readonly string[] | undefined;
+  /** URL of a cache server to share layers with; `VARVE_CACHE_TOKEN` is its token. */
+  readonly cache?: string | undefined;
+  /** Caches to read: `type=registry,ref=REF`, `type=local,src=DIR`. */
+  readonly cacheFrom?: string | readonly string[] | undefined;
+  /** Caches to write: `type=registry,ref=REF`, `type=local,dest=DIR`, with `mode=min|max`. */
+  readonly cacheTo?: string | readonly string[] | undefined;
+  /** What is sent to the cache server: `background[=SECONDS]`, `wait[=SECONDS]` or `none`. */
+  readonly cacheUpload?: string | undefined;
+  /** Public keys of the cache server, in base64, that alone are trusted. */
+  readonly cacheVerifyKey?: string | readonly string[] | undefined;
   /** Runs every step again. */
   readonly noCache?: boolean | undefined;
   /** Stages whose steps run again. */

@@ -1,14 +1,7 @@
 import { relative, resolve } from "node:path";
-import { CacheError, type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
+import { type LocalStore, openLocalStore } from "@varve/cache";
 import { parseDockerfile, type Warning } from "@varve/dockerfile";
-import {
-  build,
-  type BuildOptions,
-  type BuildResult,
-  completeInStore,
-  DEFAULT_CONCURRENCY,
-  StepError,
-} from "@varve/executor";
+import { type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
 import { type BuildGraph, buildGraph } from "@varve/graph";
 import { formatReference, hostPlatform, type Reference } from "@varve/oci";
 import { BUILD_FLAGS } from "../build-flags.ts";
@@ -23,6 +16,9 @@ import {
   secrets,
   sshAgents,
 } from "../build-settings.ts";
+import { buildWithCaches } from "../build-with-caches.ts";
+import { type CacheWords, parseCaches } from "../cache-words.ts";
+import { openCaches } from "../caches.ts";
 import { openChecks, showChecks } from "../checks.ts";
 import { UsageError } from "../errors.ts";
 import type { Command } from "../command.ts";
@@ -30,7 +26,7 @@ import { withConfig } from "../config/with-config.ts";
 import type { Parsed } from "../flags.ts";
 import { checkForeignFlags, FOREIGN_FLAGS } from "../foreign-flags.ts";
 import { createImageFinder } from "../images.ts";
-import { isStreamed, type Output, parseCompression, parseOutputs } from "../outputs.ts";
+import { type Output, parseCompression, parseOutputs } from "../outputs.ts";
 import { inPhase } from "../phase.ts";
 import { describeError, exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
@@ -40,13 +36,14 @@ import { openSources, type Sources } from "../sources.ts";
 import { storePath } from "../store-path.ts";
 import { showTargets } from "../targets.ts";
 import { VERSION } from "../version.ts";
-import { checkOutputs, type WriteContext, writeOutputs, type Written } from "../write-outputs.ts";
+import { checkOutputs, type WriteContext } from "../write-outputs.ts";
 
 /** The words of a command line, read and found possible. */
 interface Plan extends Omit<WriteContext, "options"> {
   readonly flags: Parsed;
   readonly method: "build" | "check" | "targets";
   readonly outputs: readonly Output[];
+  readonly caches: CacheWords;
   readonly started: number;
 }
 
@@ -126,7 +123,7 @@ function planBuild(flags: Parsed, started: number): Plan {
   const annotations = Object.entries(keyValues(flags, "annotation"));
   checkOutputs(outputs, { tags, annotations });
   const method = flags.is("check") ? "check" : oneOf(flags, "call", ["build", "check", "targets"]);
-  return { flags, method: method ?? "build", outputs, tags, annotations, started };
+  return { flags, method: method ?? "build", outputs, caches: parseCaches(flags), tags, annotations, started };
 }
 
 function oneOf<T extends string>(flags: Parsed, name: string, words: readonly T[]): T | undefined {
@@ -163,41 +160,19 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
   const { progress } = surroundings;
   await removeStaleFiles(flags);
   const store = await surroundings.store();
-  await using cache = openBuildCache({ store, remotes: [], onWarning: surroundings.onWarning });
+  const caches = openCaches(plan.caches, { store, onWarning: surroundings.onWarning });
+  await using cache = caches.cache;
   const options = createOptions(sources, plan, { ...surroundings, store, cache });
   const graphs = await createGraphs(sources, flags, { ...surroundings, options });
   checkEntitlements(graphs, entitlements(flags));
-  const { result, written } = await buildAndWrite(graphs, plan, options);
+  const { result, written } = await buildWithCaches(graphs, plan, { options, caches });
   progress.end();
   await report(result, written, {
     ...plan,
+    caches: caches.isShared ? cache.counts() : undefined,
     duration: performance.now() - plan.started,
     asJson: isJson(flags),
   });
-}
-
-/** How often a build is begun: a cache that promised a blob and does not give it costs a round. */
-const ROUNDS = 6;
-
-async function buildAndWrite(
-  graphs: readonly BuildGraph[],
-  plan: Plan,
-  options: BuildOptions,
-): Promise<{ readonly result: BuildResult; readonly written: Written }> {
-  for (let round = 1; ; round += 1) {
-    try {
-      const result = await build(graphs, options);
-      if (plan.outputs.some(isStreamed)) await completeInStore(result.images, options);
-      return { result, written: await writeOutputs(result, plan.outputs, { ...plan, options }) };
-    } catch (error) {
-      if (round === ROUNDS || !isContentLost(error)) throw error;
-    }
-  }
-}
-
-function isContentLost(error: unknown): boolean {
-  if (!(error instanceof Error)) return false;
-  return (error instanceof CacheError && error.code === "CONTENT_LOST") || isContentLost(error.cause);
 }
 
 /** What the executor is handed, of a command line with the flags of a build. */
