@@ -34,6 +34,19 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "@varve/graph",
     "@varve/executor",
   ],
+  "apps/cache-server": [
+    "@varve/oci",
+    "@varve/dockerfile",
+    "@varve/cache-key",
+    "@varve/cache",
+    "@fastify/swagger",
+    "ajv",
+    "fastify",
+    "jose",
+    "level",
+    "pino",
+    "prom-client",
+  ],
 };
 
 const tracked = execFileSync("git", ["ls-files", "--cached", "--others", "--exclude-standard"], {
