@@ -18,7 +18,7 @@ export const BUILD_FLAGS: readonly Flag[] = [
   },
   {
     name: "build-context",
-    value: "NAME=PATH|IMAGE",
+    value: "NAME=PATH|URL|IMAGE",
     list: true,
     description: "Give a further build context, or another image for a name",
   },
@@ -58,7 +58,12 @@ export const BUILD_FLAGS: readonly Flag[] = [
     description: "Defaults of flags: a file (default: varve.json or package.json at PATH or above it), or none",
   },
   { name: "compression", value: "TYPE", description: "gzip (default), zstd or uncompressed, for layers that are made" },
-  { name: "file", short: "f", value: "FILE", description: 'Name of the Dockerfile; "-" reads it from standard input' },
+  {
+    name: "file",
+    short: "f",
+    value: "FILE",
+    description: 'Name of the Dockerfile, or its URL; "-" reads it from standard input',
+  },
   { name: "iidfile", value: "FILE", description: "Write the image's ID to a file" },
   { name: "label", value: "KEY=VALUE", list: true, description: "Set a label of the image" },
   { name: "load", description: "Shorthand for --output=type=docker: load the image into Docker" },

@@ -1,5 +1,7 @@
 export { completeInStore } from "./assemble-image.ts";
 export { build, type BuildCounts, type BuildResult, type BuiltImage, DEFAULT_CONCURRENCY } from "./build.ts";
+export { downloadFile, type DownloadOptions } from "./copy/download.ts";
+export { checkOutRepository, type GitOptions } from "./copy/git.ts";
 export { type ContextSource } from "./context/context-tree.ts";
 export { type ExecutorErrorCode, StepError, type StepPlace } from "./errors.ts";
 export { type Attachment, type BindMount, type TmpfsMount } from "./runner.ts";

@@ -32,7 +32,7 @@ import { describeError, exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
 import type { Progress } from "../progress/progress.ts";
 import { removeStaleFiles, report } from "../report.ts";
-import { openSources, type Sources } from "../sources.ts";
+import { openSources, type Sources } from "../sources/open-sources.ts";
 import { storePath } from "../store-path.ts";
 import { showTargets } from "../targets.ts";
 import { VERSION } from "../version.ts";
@@ -59,7 +59,7 @@ interface Surroundings {
 
 /** `varve build`. */
 export const buildCommand: Command = {
-  usage: "[OPTIONS] [PATH]",
+  usage: "[OPTIONS] [PATH | URL | -]",
   description: "Builds an image from a Dockerfile. Without --tag and --output it stays in the store.",
   flags: [...BUILD_FLAGS, ...FOREIGN_FLAGS.map((flag) => ({ ...flag, hidden: true }))],
   examples: [
@@ -135,9 +135,15 @@ function oneOf<T extends string>(flags: Parsed, name: string, words: readonly T[
 
 async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> {
   const { flags, method } = plan;
-  const { store, progress } = surroundings;
+  const { store, progress, signal } = surroundings;
   const makeScratch = async (): Promise<string> => (await store()).makeTemporaryDirectory("tmp");
-  const sources = await openSources(flags, makeScratch);
+  const sources = await openSources(flags, {
+    makeScratch,
+    signal,
+    secrets: secrets(flags),
+    keepGitDir: /^(?:1|t|true)$/i.test(buildArgs(flags).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? ""),
+    onEvent: (event) => progress.onEvent(event),
+  });
   surroundings.onSource(sources);
   const source = { text: sources.dockerfile, file: sources.file };
   switch (method) {

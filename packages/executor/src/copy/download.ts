@@ -9,15 +9,18 @@ import type { BuildOptions } from "../session.ts";
 
 /** A file that was fetched for ADD. */
 export interface Download {
+  readonly path: string;
   readonly entry: Entry;
   /** What it is called in a destination directory. */
   readonly name: string;
   readonly digest: Digest;
 }
 
-export type DownloadOptions = Pick<BuildOptions, "store" | "signal" | "onEvent"> & {
+export type DownloadOptions = Pick<BuildOptions, "signal" | "onEvent"> & {
+  /** Gives an empty directory. */
+  readonly makeScratch: () => Promise<string>;
   /** `sha256:…`; undefined: not checked. */
-  readonly checksum: string | undefined;
+  readonly checksum?: string | undefined;
 };
 
 /** BuildKit gives what it downloads to its owner alone. */
@@ -25,14 +28,13 @@ const MODE = 0o600;
 const UNNAMED = "__unnamed__";
 
 /**
- * Fetches `url` (http or https) into the store's temporary directory. Dated by Last-Modified or else 1970, named by the last part
+ * Fetches `url` (http or https) into a new directory. Dated by Last-Modified or else 1970, named by the last part
  * of the URL's path.
  * @throws StepError `DOWNLOAD_FAILED`; `CHECKSUM_MISMATCH` where the content is not the one asked for.
  */
 export async function downloadFile(url: string, options: DownloadOptions): Promise<Download> {
   const response = await request(url, options.signal);
-  const directory = await options.store.makeTemporaryDirectory("tmp");
-  const path = join(directory, "download");
+  const path = join(await options.makeScratch(), "download");
   const { digest, size } = await save(response, { ...options, url, path });
   if (options.checksum !== undefined && options.checksum !== digest) {
     throw new StepError(
@@ -47,6 +49,7 @@ export async function downloadFile(url: string, options: DownloadOptions): Promi
   const mtime = Number.isNaN(modified) ? 0n : BigInt(modified) * 1_000_000n;
   const name = fileName(url);
   return {
+    path,
     name,
     digest,
     entry: { path: name, type: "file", mode: MODE, uid: 0, gid: 0, size, mtime, digest, content: { path } },

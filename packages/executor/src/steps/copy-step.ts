@@ -124,7 +124,11 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
     case "inline":
       return openInline(source, undatedTime(session.options.epoch));
     case "http": {
-      const download = await downloadFile(source.url, { checksum: step.checksum, ...session.options });
+      const download = await downloadFile(source.url, {
+        ...session.options,
+        checksum: step.checksum,
+        makeScratch: () => session.options.store.makeTemporaryDirectory("tmp"),
+      });
       return {
         roots: [fileRoot(download.entry, download.name)],
         unpack: step.unpack === true,
