@@ -140,8 +140,6 @@ async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> 
   const sources = await openSources(flags, {
     makeScratch,
     signal,
-    secrets: secrets(flags),
-    keepGitDir: /^(?:1|t|true)$/i.test(buildArgs(flags).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? ""),
     onEvent: (event) => progress.onEvent(event),
   });
   surroundings.onSource(sources);

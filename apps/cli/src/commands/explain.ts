@@ -7,7 +7,7 @@ import { withConfig } from "../config/with-config.ts";
 import type { Flag, Parsed } from "../flags.ts";
 import { exitCodeOf, formatError } from "../print-error.ts";
 import { createProgress } from "../progress/create-progress.ts";
-import { openSources } from "../sources.ts";
+import { openSources } from "../sources/open-sources.ts";
 import { storePath } from "../store-path.ts";
 import { createGraphs, createOptions } from "./build.ts";
 
@@ -52,7 +52,11 @@ async function runExplain(given: Parsed, signal: AbortSignal): Promise<number> {
   const flags = withConfig(given, () => undefined);
   const onWarning = (message: string): void => void process.stderr.write(`WARNING ${message}\n`);
   await using store = await openLocalStore(storePath(flags.value("store")), { onWarning });
-  const sources = await openSources(flags, () => store.makeTemporaryDirectory("tmp"));
+  const sources = await openSources(flags, {
+    makeScratch: () => store.makeTemporaryDirectory("tmp"),
+    signal,
+    onEvent: () => undefined,
+  });
   try {
     const plan = { flags, outputs: [], tags: imageNames(flags.list("tag")) };
     await using cache = openBuildCache({ store, remotes: [], onWarning });

@@ -5,6 +5,7 @@ import { createIgnoreMatcher, type IgnoreMatcher, parseDockerignore } from "@var
 import type { ContextSource } from "@varve/executor";
 import type { NamedContext } from "@varve/graph";
 import { CodedError } from "@varve/oci";
+import { buildArgs, secrets } from "../build-settings.ts";
 import { type CliErrorCode, UsageError } from "../errors.ts";
 import type { Parsed } from "../flags.ts";
 import { isPlace } from "../places/place.ts";
@@ -23,6 +24,9 @@ export interface Sources {
 const DOCKERFILE = "Dockerfile";
 const IGNORE_FILE = ".dockerignore";
 
+/** Where what is fetched goes, and who is told of it. */
+export type SourceOptions = Pick<RemoteOptions, "makeScratch" | "signal" | "onEvent">;
+
 class SourceError extends CodedError<CliErrorCode> {}
 
 /**
@@ -30,7 +34,7 @@ class SourceError extends CodedError<CliErrorCode> {}
  * Dockerfile, the ignore file, further contexts.
  * @throws UsageError, SourceError `DOCKERFILE_MISSING`, StepError `DOWNLOAD_FAILED`.
  */
-export async function openSources(flags: Parsed, options: RemoteOptions): Promise<Sources> {
+export async function openSources(flags: Parsed, given: SourceOptions): Promise<Sources> {
   const [place, ...others] = flags.positionals;
   if (place === undefined)
     throw new UsageError(
@@ -41,6 +45,8 @@ export async function openSources(flags: Parsed, options: RemoteOptions): Promis
     throw new UsageError(
       `Cannot build: one build context was wanted, not ${flags.positionals.length} (${flags.positionals.join(" ")})`,
     );
+  const keepGitDir = buildArgs(flags).get("BUILDKIT_CONTEXT_KEEP_GIT_DIR") ?? "";
+  const options = { ...given, secrets: secrets(flags), keepGitDir: /^(?:1|t|true)$/i.test(keepGitDir) };
   const { dockerfile, main } = await openMain(place, flags, options);
   const contexts = new Map<string, ContextSource>(main === undefined ? [] : [["", main]]);
   const namedContexts = await openNamedContexts(flags, contexts, options);
