@@ -83,6 +83,21 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/run.ts")).runImageCommand,
   },
   {
+    name: "mount",
+    summary: "Show the files of an image in a directory",
+    load: async () => (await import("./commands/mount.ts")).mountCommand,
+  },
+  {
+    name: "umount",
+    summary: "End varve mount",
+    load: async () => (await import("./commands/umount.ts")).umountCommand,
+  },
+  {
+    name: "unpack",
+    summary: "Write the files of an image into a directory",
+    load: async () => (await import("./commands/unpack.ts")).unpackCommand,
+  },
+  {
     name: "cache du",
     summary: "Say how much the store takes, and for what",
     load: async () => (await import("./commands/cache-du.ts")).cacheDuCommand,

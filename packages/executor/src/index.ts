@@ -41,4 +41,6 @@ export { type HistoryLine, imageHistory } from "./images/image-history.ts";
 export { type ImageFacts, inspectImage } from "./images/inspect-image.ts";
 export { type ImageCommand, runImage } from "./images/run-image.ts";
 export { readLayerIndexes } from "./images/layer-indexes.ts";
+export { listMountedImages, type MountedImage, mountImage, unmountImage } from "./images/mount-image.ts";
+export { unpackImage } from "./images/unpack-image.ts";
 export { type LayerUsage, layerUsage } from "./images/layer-usage.ts";
