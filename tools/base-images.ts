@@ -33,7 +33,8 @@ const USERS = [
 ];
 const GROUPS = ["root:x:0:", "users:x:100:app", "app:x:1000:", "nogroup:x:65534:"];
 
-function cacheDirectory(): string {
+/** Where images made here are kept, whatever the workspace: `varve-bases` in the user's cache. */
+export function cacheDirectory(): string {
   const path = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "varve-bases");
   mkdirSync(path, { recursive: true });
   return path;
@@ -58,10 +59,14 @@ export async function busyboxLayout(): Promise<string> {
   });
 }
 
+/** Number of the week since 1970: images of Debian's packages are made anew once a week. */
+export function week(): number {
+  return Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
+}
+
 /** Path of an OCI layout of a minimal Debian bookworm, tagged `latest`: made by debootstrap once a week at most. */
 export async function debianLayout(): Promise<string> {
-  const week = Math.floor(Date.now() / (7 * 24 * 3600 * 1000));
-  return cached(`debian-${week}`, (rootfs) => {
+  return cached(`debian-${week()}`, (rootfs) => {
     execFileSync("debootstrap", ["--variant=minbase", "bookworm", rootfs], { stdio: ["ignore", "ignore", "inherit"] });
     for (const name of ["var/cache/apt/archives", "var/lib/apt/lists", "var/log"]) {
       for (const each of readdirSync(join(rootfs, name)))
