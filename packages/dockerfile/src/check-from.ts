@@ -1,7 +1,7 @@
 import type { Report } from "./check-rules.ts";
 import { expandWord, ExpansionError } from "./expand-word.ts";
 import type { ArgInstruction, Dockerfile, FromInstruction } from "./instruction.ts";
-import { nearest } from "./nearest.ts";
+import { createNearest, type FindNearest } from "./nearest.ts";
 
 const PLATFORM_ARGS = ["PLATFORM", "OS", "OSVERSION", "ARCH", "VARIANT"].flatMap((part) => [
   `BUILD${part}`,
@@ -20,8 +20,9 @@ const MAX_REFERENCE = 1024;
 export function checkFroms({ globalArgs, stages }: Dockerfile, options: { escape: string; report: Report }): void {
   const values = defaultValues(globalArgs, options.escape);
   const declared = new Set([...BUILT_IN, ...globalArgs.flatMap(({ args }) => args.map(({ name }) => name))]);
+  const findNearest = createNearest();
   for (const { from } of stages) {
-    checkDeclared(from, { ...options, declared });
+    checkDeclared(from, { ...options, declared, findNearest });
     checkDefaults(from, { ...options, values });
     checkPlatform(from, options);
   }
@@ -49,7 +50,12 @@ function tryExpand(word: string, escape: string, lookup: (name: string) => strin
 
 function checkDeclared(
   { image, platform, location }: FromInstruction,
-  { declared, escape, report }: { declared: ReadonlySet<string>; escape: string; report: Report },
+  {
+    declared,
+    escape,
+    report,
+    findNearest,
+  }: { declared: ReadonlySet<string>; escape: string; report: Report; findNearest: FindNearest },
 ): void {
   const missing = new Set<string>();
   for (const word of [image, platform ?? ""]) {
@@ -61,7 +67,7 @@ function checkDeclared(
     }
   }
   for (const name of missing) {
-    const near = nearest(name, declared);
+    const near = findNearest(name, declared);
     const hint = near === undefined ? "" : ` (did you mean ${near}?)`;
     report("UndefinedArgInFrom", location, `FROM argument '${name}' is not declared${hint}`);
   }

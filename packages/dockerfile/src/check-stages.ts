@@ -5,7 +5,7 @@ import { DockerfileError } from "./errors.ts";
 import { expandInstruction } from "./expand-instruction.ts";
 import type { CmdInstruction, EntrypointInstruction, Instruction, Stage } from "./instruction.ts";
 import type { Location } from "./location.ts";
-import { nearest } from "./nearest.ts";
+import { createNearest, type FindNearest } from "./nearest.ts";
 
 /** What the Dockerfile alone tells of a stage. */
 interface StageState {
@@ -31,6 +31,7 @@ export function checkStages(
   { escape, ignore, report }: { escape: string; ignore: IgnoreMatcher | undefined; report: Report },
 ): void {
   const states = new Map<string, StageState>();
+  const findNearest = createNearest();
   for (const { from, instructions } of stages) {
     const base = states.get(from.image.toLowerCase());
     const start = base ?? { ...UNKNOWN, isComplete: from.image === "scratch" };
@@ -38,7 +39,7 @@ export function checkStages(
     const environment = new Map(start.values);
     let state: StageState = { ...start, values };
     for (const instruction of instructions)
-      state = checkInstruction(instruction, { state, values, environment, escape, ignore, report });
+      state = checkInstruction(instruction, { state, values, environment, escape, ignore, report, findNearest });
     if (from.stageName !== undefined) states.set(from.stageName.toLowerCase(), { ...state, values: environment });
   }
 }
@@ -52,6 +53,7 @@ interface Context {
   readonly escape: string;
   readonly ignore: IgnoreMatcher | undefined;
   readonly report: Report;
+  readonly findNearest: FindNearest;
 }
 
 /** The state after the instruction. */
@@ -60,7 +62,7 @@ function checkInstruction(written: Instruction, context: Context): StageState {
   const expanded = expand(written, context);
   if (expanded === undefined) return state;
   const { instruction, undefinedNames } = expanded;
-  for (const name of undefinedNames) reportVariable(name, { location: written.location, state, report });
+  for (const name of undefinedNames) reportVariable(name, written.location, context);
   if (instruction.kind === "SHELL") return { ...state, hasShell: true };
   if (instruction.kind === "WORKDIR")
     return checkWorkdir(instruction, { ...context, isKnown: undefinedNames.size === 0 });
@@ -115,13 +117,12 @@ function expand(
 }
 
 /** Where the base's environment is not known, only a name that looks like another one misspelled is worth a word. */
-function reportVariable(
-  name: string,
-  { location, state, report }: { location: Location; state: StageState; report: Report },
-): void {
-  const candidates = [...state.values.keys()].filter((key) => Math.abs(key.length - name.length) <= 1);
-  const near = nearest(name, state.isComplete ? state.values.keys() : candidates);
-  if (near === undefined && !state.isComplete) return;
+function reportVariable(name: string, location: Location, { state, report, findNearest }: Context): void {
+  const { values, isComplete } = state;
+  const similar = (): Iterable<string> =>
+    [...values.keys()].filter((key) => isComplete || Math.abs(key.length - name.length) <= 1);
+  const near = findNearest(name, { size: values.size, keys: similar });
+  if (near === undefined && !isComplete) return;
   const hint = near === undefined ? "" : ` (did you mean $${near}?)`;
   report("UndefinedVar", location, `Usage of undefined variable '$${name}'${hint}`);
 }

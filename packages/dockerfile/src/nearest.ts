@@ -13,6 +13,30 @@ export function nearest(word: string, candidates: Iterable<string>): string | un
   return best?.candidate;
 }
 
+/** Names, such as the keys of a map, and how many they are at most. */
+interface Candidates {
+  readonly size: number;
+  keys(): Iterable<string>;
+}
+
+/** Looks for a name as `nearest` does. */
+export type FindNearest = (word: string, candidates: Candidates) => string | undefined;
+
+/** Comparisons that a Dockerfile's checks may take: far more than any that people write needs. */
+const MAX_COMPARISONS = 100_000;
+
+/**
+ * `nearest` for many words: it finds none any more once it has compared 100,000 candidates in all, so that its time
+ * does not grow with the square of a file.
+ */
+export function createNearest(): FindNearest {
+  let left = MAX_COMPARISONS;
+  return (word, candidates) => {
+    left -= candidates.size;
+    return left < 0 ? undefined : nearest(word, candidates.keys());
+  };
+}
+
 /**
  * Letters to insert, remove, replace or swap with their neighbour to make `b` of `a`: optimal string alignment, row by
  * row.

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { DockerfileError } from "../src/errors.ts";
+import { formatSource } from "../src/format-source.ts";
+import { INSTRUCTIONS } from "../src/parse-instruction.ts";
 import { type ParsedDockerfile, parseDockerfile } from "../src/parse-dockerfile.ts";
 
 const FIXTURES = new URL("./fixtures/", import.meta.url);
+const MISTAKES = new URL("./mistakes/", import.meta.url);
 const parse = (text: string | Uint8Array): ParsedDockerfile => parseDockerfile(text, { file: "Dockerfile" });
 
 function scripts(text: string): readonly string[] {
@@ -37,6 +40,27 @@ describe("parseDockerfile()", () => {
     const golden = new URL("ast.json", folder);
     if (process.env["VARVE_UPDATE"] === "1") writeFileSync(golden, `${ast}\n`);
     expect(JSON.parse(ast)).toEqual(JSON.parse(readFileSync(golden, "utf8")));
+  });
+
+  test.each(readdirSync(MISTAKES))("says of the mistake %s what it did before", (name) => {
+    const folder = new URL(`${name}/`, MISTAKES);
+    const text = readFileSync(new URL("Dockerfile", folder), "utf8");
+    const { code, message, hint, location } = failure(text);
+    const place = location === undefined ? [] : [formatSource(text, location).replaceAll(/^(.{100}).+$/gm, "$1…")];
+    const shown = [code, message, ...(hint === undefined ? [] : [`hint: ${hint}`]), ...place].join("\n");
+    const golden = new URL("error.txt", folder);
+    if (process.env["VARVE_UPDATE"] === "1") writeFileSync(golden, `${shown}\n`);
+    expect(`${shown}\n`).toBe(readFileSync(golden, "utf8"));
+  });
+
+  test("has fixtures of every instruction", () => {
+    const kinds = readdirSync(FIXTURES).flatMap((name) => {
+      const { globalArgs, stages } = parse(readFileSync(new URL(`${name}/Dockerfile`, FIXTURES))).dockerfile;
+      return [...globalArgs, ...stages.flatMap(({ from, instructions }) => [from, ...instructions])].map(
+        ({ kind }) => kind,
+      );
+    });
+    expect([...new Set(kinds)].toSorted()).toEqual(INSTRUCTIONS);
   });
 
   test.each([
