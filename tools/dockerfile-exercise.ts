@@ -102,8 +102,8 @@ async function codeOf(text: string, work: () => void | Promise<void>): Promise<s
     return undefined;
   } catch (error) {
     if (!(error instanceof DockerfileError || error instanceof CodedError)) throw error;
-    const { location } = error as { readonly location?: Location };
-    if (location !== undefined) formatSource(text, location);
+    const { location, word } = error as { readonly location?: Location; readonly word?: string };
+    if (location !== undefined) formatSource(text, location, word);
     return error.code;
   }
 }

@@ -45,8 +45,9 @@ describe("parseDockerfile()", () => {
   test.each(readdirSync(MISTAKES))("says of the mistake %s what it did before", (name) => {
     const folder = new URL(`${name}/`, MISTAKES);
     const text = readFileSync(new URL("Dockerfile", folder), "utf8");
-    const { code, message, hint, location } = failure(text);
-    const place = location === undefined ? [] : [formatSource(text, location).replaceAll(/^(.{100}).+$/gm, "$1…")];
+    const { code, message, hint, location, word } = failure(text);
+    const place =
+      location === undefined ? [] : [formatSource(text, location, word).replaceAll(/^(.{100}).+$/gm, "$1…")];
     const shown = [code, message, ...(hint === undefined ? [] : [`hint: ${hint}`]), ...place].join("\n");
     const golden = new URL("error.txt", folder);
     if (process.env["VARVE_UPDATE"] === "1") writeFileSync(golden, `${shown}\n`);
