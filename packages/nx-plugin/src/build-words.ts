@@ -17,18 +17,34 @@ export interface ImagePlan {
 
 /** The words behind `varve build` that say what is built: config, Dockerfile, name, context. */
 export function buildWords(plan: ImagePlan, options: Required<ImagePluginOptions>): string {
-  const { project, dockerfile, context, config } = plan;
-  const isNamed = config !== undefined && config.tags.length > 0;
+  const { dockerfile, context, config } = plan;
   return [
     ...(config === undefined ? [] : ["--config", config.file]),
     "--file",
     dockerfile,
-    ...(isNamed ? [] : ["--tag", fillIn(options.tag, project)]),
+    ...(isNamed(config) ? [] : imageNames(plan, options).flatMap((name) => ["--tag", name])),
     ...options.args,
     context,
   ]
     .map(quote)
     .join(" ");
+}
+
+/** Pushes the image as it is in the OCI layout, under all its names: nothing is built, whatever machine it was built on. */
+export function pushCommand(plan: ImagePlan, options: Required<ImagePluginOptions>): string {
+  return imageNames(plan, options)
+    .map((name) => `varve copy --all ${quote(`oci:${plan.output}:${name}`)} ${quote(`docker://${name}`)}`)
+    .join(" && ");
+}
+
+function isNamed(config: ImageConfigFile | undefined): config is ImageConfigFile {
+  return config !== undefined && config.tags.length > 0;
+}
+
+/** With tags, as the layout has them. */
+function imageNames({ project, config }: ImagePlan, options: Required<ImagePluginOptions>): readonly string[] {
+  const names = isNamed(config) ? config.tags : [fillIn(options.tag, project)];
+  return names.map((name) => (/[:$][^/]*$/.test(name) ? name : `${name}:latest`));
 }
 
 /** `text` with the project's root and name in their places; the name as images may have it. */

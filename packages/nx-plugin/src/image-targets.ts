@@ -2,7 +2,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { buildDependencies, type TargetDependency } from "./build-dependencies.ts";
 import { type CopiedPath, copiedPaths } from "./copied-paths.ts";
-import { buildWords, fillIn, type ImagePlan, quote } from "./build-words.ts";
+import { buildWords, fillIn, type ImagePlan, pushCommand, quote } from "./build-words.ts";
 import { nearestConfigFile, readImageConfig } from "./image-config.ts";
 import type { ImagePluginOptions } from "./plugin-options.ts";
 import type { Project } from "./project.ts";
@@ -108,7 +108,7 @@ async function readCopiedPaths(
 function pushTarget(plan: ImagePlan, { options }: ImageTargetsOptions): ImageTarget {
   return {
     executor: "nx:run-commands",
-    options: { command: `varve build --push ${buildWords(plan, options)}` },
+    options: { command: pushCommand(plan, options) },
     dependsOn: [options.targetName],
     metadata: describe(`Pushes the image of ${plan.dockerfile} to its registry`, {
       args: ["--tag=registry.example.com/app:1"],

@@ -50,7 +50,7 @@ describe("createNodes", () => {
     ]);
     expect(push?.dependsOn).toEqual(["image"]);
     expect(push?.options.command).toBe(
-      "varve build --push --file services/api/Dockerfile --tag acme/api:latest services/api",
+      "varve copy --all oci:dist/images/services/api:acme/api:latest docker://acme/api:latest",
     );
     expect(push?.cache).toBeUndefined();
   });
@@ -77,12 +77,12 @@ describe("createNodes", () => {
   });
 
   test("follows the project's config", async () => {
-    const { image } = await targetsOf({
+    const { image, "image-push": push } = await targetsOf({
       "services/api/package.json": {
         name: "api",
         varve: {
           context: "../..",
-          tag: "api:2",
+          tag: ["api:2", "registry.example.com:5000/api"],
           target: "app",
           buildArg: { PART: "api" },
           buildContext: { shared: "../../shared", base: "docker-image://alpine" },
@@ -98,6 +98,9 @@ describe("createNodes", () => {
       ].join("\n"),
     });
     expect(image?.options.command).toContain("--config services/api/package.json --file services/api/Dockerfile .");
+    expect(push?.options.command).toBe(
+      "varve copy --all oci:dist/images/services/api:api:2 docker://api:2 && varve copy --all oci:dist/images/services/api:registry.example.com:5000/api:latest docker://registry.example.com:5000/api:latest",
+    );
     expect(image?.inputs).toEqual([
       "{workspaceRoot}/services/api/Dockerfile",
       "{workspaceRoot}/services/api/package.json",
