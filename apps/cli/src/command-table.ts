@@ -13,6 +13,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/explain.ts")).explainCommand,
   },
   {
+    name: "init",
+    summary: "Write a Dockerfile and scripts for a Node project",
+    load: async () => (await import("./commands/init.ts")).initCommand,
+  },
+  {
     name: "images",
     summary: "List the images in the store",
     load: async () => (await import("./commands/images.ts")).imagesCommand,
