@@ -1,12 +1,11 @@
 import { hexOf, type IngestStore } from "@varve/oci";
 import { checkBlobs, compareRecords, hasBlobs } from "./memory-cache.ts";
-import type { CacheIndex, Memo } from "./ports.ts";
+import type { CacheIndex } from "./ports.ts";
 import type { CacheKey, CacheRecord, RecordLayer } from "./record.ts";
 import type { Database, SharedLevel } from "./shared-level.ts";
 
 const RECORD = "record/1/";
 const LAYER = "layer/1/";
-const MEMO = "memo/1/";
 
 /** Records in LevelDB: `record/1/<key>` holds the record, `layer/1/<content digest>` a layer, both as JSON. */
 export function createLocalIndex(level: SharedLevel, content: IngestStore): CacheIndex {
@@ -53,14 +52,6 @@ async function write(database: Database, record: CacheRecord): Promise<void> {
   const batch = database.batch().put(RECORD + hexOf(record.key), toBytes(record));
   if (record.layer !== undefined) batch.put(LAYER + hexOf(record.layer.contentDigest), toBytes(record.layer));
   await batch.write();
-}
-
-/** Small values in LevelDB under `memo/1/<namespace>/<key>`. */
-export function createLocalMemo(level: SharedLevel): Memo {
-  return {
-    get: (namespace, key) => level.run((database) => database.get(`${MEMO}${namespace}/${key}`)),
-    put: (namespace, key, value) => level.run((database) => database.put(`${MEMO}${namespace}/${key}`, value)),
-  };
 }
 
 function parseRecord(key: CacheKey, value: Uint8Array | undefined): CacheRecord | undefined {

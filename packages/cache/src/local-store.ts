@@ -4,7 +4,8 @@ import { join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import { createLocalContent, explain } from "./local-content.ts";
-import { createLocalIndex, createLocalMemo } from "./local-index.ts";
+import { createLocalIndex } from "./local-index.ts";
+import { createLocalMemo } from "./local-memo.ts";
 import type { LocalStore } from "./ports.ts";
 import { processIdentity } from "./process-identity.ts";
 import { createSharedLevel } from "./shared-level.ts";
@@ -40,7 +41,7 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
     path: root,
     content,
     index: createLocalIndex(level, content),
-    memo: createLocalMemo(level),
+    memo: createLocalMemo(level, { directory: join(root, "memo") }),
     blobPath(digest) {
       const file = layout.blobPath(digest);
       return existsSync(file) ? file : undefined;

@@ -1,3 +1,4 @@
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { setTimeout } from "node:timers/promises";
 import type { Level } from "level";
 import { CacheError } from "./errors.ts";
@@ -5,21 +6,25 @@ import { CacheError } from "./errors.ts";
 export type Database = Level<string, Uint8Array>;
 
 /**
- * One LevelDB for many processes. LevelDB admits one process at a time, so it is opened for what is to be done now and
- * closed right after: tasks that come together share an opening, and a process that finds it open elsewhere waits a
- * few milliseconds and tries again.
+ * One LevelDB for many processes. LevelDB admits one process at a time: it is opened when it is first needed, and closed
+ * when it is not needed for a while or another process wants it, which says so with a file beside it.
  */
 export interface SharedLevel extends AsyncDisposable {
   /** Runs `task` while this process alone has the database open. Tasks must be short. */
   run<T>(task: (database: Database) => Promise<T>): Promise<T>;
 }
 
-/** Milliseconds the database stays open for more tasks; others wait no longer than these and one batch of tasks. */
-const LINGER = 4;
-const MAX_OPEN = 25;
-const RETRY = { least: 1, most: 12 };
+/** Milliseconds the database stays open without a task, and between looks for others that want it. */
+const IDLE = 100;
+const LOOK = 3;
+const RETRY = { least: 1, most: 4 };
+/** Milliseconds that whoever let go for others waits before it opens again. */
+const COURTESY = 6;
 /** A holder that does not let go for this long is no build at work. */
 const GIVE_UP = 30_000;
+/** Every opening may leave a small table, and every look-up reads all of these; a short opening leaves no time to merge them. */
+const MOST_TABLES = 6;
+const LONGEST_MERGE = 200;
 
 interface Waiting {
   readonly task: (database: Database) => Promise<unknown>;
@@ -27,67 +32,106 @@ interface Waiting {
   readonly reject: (error: unknown) => void;
 }
 
+interface Shared {
+  readonly path: string;
+  readonly onWarning: (message: string) => void;
+  readonly queue: Waiting[];
+  /** Ends the pause of whoever has the database open. */
+  wake: () => void;
+  isEnding: boolean;
+}
+
 /** A shared database at `path`; nothing is loaded or opened before the first task. */
 export function createSharedLevel(
   path: string,
-  options: { readonly onWarning: (message: string) => void },
+  { onWarning }: { readonly onWarning: (message: string) => void },
 ): SharedLevel {
-  const queue: Waiting[] = [];
+  const shared: Shared = { path, onWarning, queue: [], wake: () => {}, isEnding: false };
   let working: Promise<void> | undefined;
   const start = (): void => {
-    working ??= drain(path, queue, options).finally(() => {
+    working ??= drain(shared).finally(() => {
       working = undefined;
-      if (queue.length > 0) start();
+      if (shared.queue.length > 0) start();
     });
   };
   return {
     run<T>(task: (database: Database) => Promise<T>): Promise<T> {
       return new Promise<T>((resolve, reject) => {
-        queue.push({ task, resolve: resolve as (value: unknown) => void, reject });
+        shared.queue.push({ task, resolve: resolve as (value: unknown) => void, reject });
+        shared.wake();
         start();
       });
     },
     async [Symbol.asyncDispose]() {
+      shared.isEnding = true;
+      shared.wake();
       for (let current = working; current !== undefined; current = working) await current;
     },
   };
 }
 
-async function drain(
-  path: string,
-  queue: Waiting[],
-  options: { readonly onWarning: (message: string) => void },
-): Promise<void> {
+async function drain(shared: Shared): Promise<void> {
   let database: Database;
   try {
-    database = await openWithRetry(path, options);
+    database = await openWithRetry(shared);
   } catch (error) {
-    for (const waiting of queue.splice(0)) waiting.reject(error);
+    for (const waiting of shared.queue.splice(0)) waiting.reject(error);
     return;
   }
-  const opened = performance.now();
   try {
-    while (queue.length > 0) {
-      await Promise.all(queue.splice(0).map((waiting) => waiting.task(database).then(waiting.resolve, waiting.reject)));
-      if (queue.length === 0 && performance.now() - opened < MAX_OPEN) await setTimeout(LINGER);
-      if (performance.now() - opened > MAX_OPEN) break;
-    }
+    await runTasks(database, shared);
+    await mergeTables(database);
   } finally {
     await database.close();
   }
+  if (isWanted(shared)) await setTimeout(COURTESY);
 }
 
-async function openWithRetry(
-  path: string,
-  { onWarning }: { readonly onWarning: (message: string) => void },
-): Promise<Database> {
+/** Until there is no task for a while, or others want the database. */
+async function runTasks(database: Database, shared: Shared): Promise<void> {
+  let idleSince = performance.now();
+  while (!isWanted(shared) || shared.queue.length > 0) {
+    const batch = shared.queue.splice(0);
+    await Promise.all(batch.map((waiting) => waiting.task(database).then(waiting.resolve, waiting.reject)));
+    if (batch.length > 0) idleSince = performance.now();
+    if (batch.length > 0 && isWanted(shared)) return;
+    if (shared.queue.length > 0) continue;
+    if (shared.isEnding || performance.now() - idleSince > IDLE) return;
+    await pause(shared);
+  }
+}
+
+async function pause(shared: Shared): Promise<void> {
+  await Promise.race([setTimeout(LOOK), new Promise<void>((resolve) => (shared.wake = resolve))]);
+  shared.wake = () => {};
+}
+
+function wantedFile({ path }: Shared): string {
+  return `${path}.wanted`;
+}
+
+function isWanted(shared: Shared): boolean {
+  return existsSync(wantedFile(shared));
+}
+
+/** Gives LevelDB the time to merge the tables of many short openings, which it began to do by itself. */
+async function mergeTables(database: Database): Promise<void> {
+  const { getProperty } = database as { readonly getProperty?: (name: string) => string };
+  const count = (): number => Number(getProperty?.call(database, "leveldb.num-files-at-level0") ?? 0);
+  const started = performance.now();
+  while (count() > MOST_TABLES && performance.now() - started < LONGEST_MERGE) await setTimeout(2);
+}
+
+async function openWithRetry(shared: Shared): Promise<Database> {
+  const { path, onWarning } = shared;
   const { Level } = await import("level");
   const started = performance.now();
-  let repaired = false;
+  let [repaired, waited] = [false, false];
   for (;;) {
     const database: Database = new Level<string, Uint8Array>(path, { keyEncoding: "utf8", valueEncoding: "view" });
     try {
       await database.open();
+      if (waited) rmSync(wantedFile(shared), { force: true });
       return database;
     } catch (cause) {
       if (isLocked(cause)) {
@@ -97,6 +141,8 @@ async function openWithRetry(
             `Cannot open index "${path}": another process has kept it open for ${GIVE_UP / 1000} s`,
             { cause, hint: "End that process" },
           );
+        waited = true;
+        writeFileSync(wantedFile(shared), "");
         await setTimeout(RETRY.least + Math.random() * (RETRY.most - RETRY.least));
       } else {
         if (repaired) throw storeUnusable(path, cause);

@@ -135,6 +135,9 @@ class DirectoryLayout implements Layout {
 
   async tag(descriptor: Descriptor, tag: string): Promise<void> {
     if (!(await this.exists(descriptor))) throw blobUnknown(descriptor);
+    const entry = JSON.stringify(named(descriptor, tag));
+    const present = (await this.list()).filter((each) => isNamed(each, tag));
+    if (present.length === 1 && JSON.stringify(present[0]) === entry) return;
     await this.#changeIndex((manifests) => [
       ...manifests.filter((each) => !isNamed(each, tag)),
       named(descriptor, tag),

@@ -1,4 +1,4 @@
-import { type IncomingMessage, request } from "node:http";
+import type { IncomingMessage } from "node:http";
 import { Readable } from "node:stream";
 import { pipeline } from "node:stream/promises";
 import { StepError } from "../errors.ts";
@@ -76,6 +76,8 @@ function connectionTo(host: string, failed: Failure): Connection {
 
 /** The answer may come before the archive is sent: a daemon that refuses it reads no further. */
 async function post(archive: AsyncIterable<Uint8Array>, place: Connection, signal: AbortSignal): Promise<Answer> {
+  // Loaded here: node:http brings 50 modules of Node's along.
+  const { request } = await import("node:http");
   const call = request({
     ...place,
     method: "POST",

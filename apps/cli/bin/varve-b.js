@@ -1,0 +1,51 @@
+#!/usr/bin/env node
+// Plain JavaScript that every Node understands: an older one gets a clear line instead of a syntax error.
+import { spawn } from "node:child_process";
+import module, { createRequire } from "node:module";
+import { constants } from "node:os";
+import { dirname, join } from "node:path";
+
+const NEEDED = 24;
+
+function pinnedNode() {
+  try {
+    const manifest = createRequire(import.meta.url).resolve("node/package.json");
+    return join(dirname(manifest), "bin", "node");
+  } catch {
+    return undefined;
+  }
+}
+
+function refuse() {
+  process.stderr.write(
+    `varve needs Node.js ${NEEDED} or newer; this is ${process.versions.node}. Install a newer one, or run: npx -p node@${NEEDED} -p varve varve\n`,
+  );
+  process.exit(2);
+}
+
+function runWith(program) {
+  // In a group of its own: a signal to our whole group (Ctrl-C, timeout) would reach it a second time beside the one
+  // handed on, and a second signal means to end at once, without cleaning up.
+  const child = spawn(program, process.argv.slice(1), {
+    stdio: "inherit",
+    detached: true,
+    env: Object.assign({}, process.env, { VARVE_REEXECUTED: "1" }),
+  });
+  process.on("SIGINT", () => child.kill("SIGINT"));
+  process.on("SIGTERM", () => child.kill("SIGTERM"));
+  process.on("SIGHUP", () => child.kill("SIGTERM"));
+  child.on("error", refuse);
+  child.on("exit", (code, signal) => process.exit(code === null ? 128 + constants.signals[signal] : code));
+}
+
+const isOld = Number(process.versions.node.split(".")[0]) < NEEDED;
+const pinned = isOld && process.env.VARVE_REEXECUTED === undefined ? pinnedNode() : undefined;
+if (pinned !== undefined) {
+  runWith(pinned);
+} else if (isOld) {
+  refuse();
+} else {
+  module.enableCompileCache?.();
+  const { main } = await import("../bundle/main.js");
+  await main(process.argv.slice(2));
+}
