@@ -16,8 +16,7 @@ export interface Scenario {
 export interface ProgressLine {
   readonly type: string;
   readonly name?: string;
-  readonly segments?: number;
-  readonly reused?: number;
+  readonly segments?: { readonly total: number; readonly reused: number };
 }
 
 /** The events of a build with `--progress=json`. */

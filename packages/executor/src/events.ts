@@ -1,6 +1,7 @@
 import type { RecordSource } from "@varve/cache";
 import type { Digest } from "@varve/oci";
 import type { Step } from "@varve/graph";
+import type { SegmentCounts } from "./commit-layer.ts";
 import type { MissReason } from "./explain/miss-reason.ts";
 
 /** What a build tells while it goes. `step` objects are those of the build graph, so identity tells them apart. Times in ms since 1970. */
@@ -15,6 +16,8 @@ export type BuildEvent =
       readonly time: number;
       readonly duration: number;
       readonly layer: Digest | undefined;
+      /** Of the layer's blob. */
+      readonly segments?: SegmentCounts;
     }
   | { readonly type: "step-failed"; readonly step: Step; readonly time: number; readonly error: unknown }
   /** Output of a RUN, as it came; not cut at lines. */

@@ -1,6 +1,8 @@
 import { CacheError, type FoundRecord } from "@varve/cache";
-import type { FromStep, Step } from "@varve/graph";
+import { stepDigest } from "@varve/cache-key";
+import { type FromStep, type Step, stepDefinition } from "@varve/graph";
 import type { Entry } from "@varve/layer";
+import { type Digest, digestOf } from "@varve/oci";
 import { commitLayer } from "./commit-layer.ts";
 import { StepError } from "./errors.ts";
 import type { StepInput } from "./explain/current-build.ts";
@@ -219,7 +221,7 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
   options.onEvent({ type: "step-started", step, time: started, ...(reason === undefined ? {} : { reason }) });
   const made = await work.make();
   try {
-    const { layer, isNew } = await commitLayer(made.entries, options);
+    const { layer, isNew, segments } = await commitLayer(made.entries, lineageOf(step, options), options);
     if (isNew) await made.keep?.(options.store.layerPath(layer.diffId));
     const duration = Date.now() - started;
     const createdAt = new Date(started).toISOString();
@@ -229,11 +231,18 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
         { replace: step.noCache === true },
       );
     }
-    options.onEvent({ type: "step-finished", step, time: Date.now(), duration, layer: layer.descriptor.digest });
+    const { digest } = layer.descriptor;
+    options.onEvent({ type: "step-finished", step, time: Date.now(), duration, layer: digest, segments });
     return { layer, createdAt };
   } finally {
     await made.dispose?.();
   }
+}
+
+/** What stays of a step when its inputs and what is beneath it change: its words, and where its context is. */
+function lineageOf(step: LayerStep, { contexts }: Session["options"]): Digest {
+  const context = digestOf(Buffer.from(contexts.get("")?.path ?? ""));
+  return stepDigest({ definition: stepDefinition(step), inputs: [context] });
 }
 
 /** The error with its place, told once: a step that fails because its input did is no news. */

@@ -1,100 +1,88 @@
-import { createHash, hash } from "node:crypto";
-import type { Digest } from "@varve/oci";
 import type { Entry } from "./entry.ts";
-import { fileChanged, openContent, type OpenContent } from "./read-content.ts";
-import type { IndexEntry } from "./layer-index.ts";
+import { checkBytes, contentMissing } from "./read-content.ts";
 import { SegmentBuffer } from "./segment-buffer.ts";
 import { cutAbove, pieceLength, startsSegment } from "./segment-rule.ts";
+import type { Slot } from "./segment-work.ts";
 import { blockLength, bodyLength, encodeHeader, paddedLength } from "./write-header.ts";
 
-/** What a tar is written from, and what is learnt on the way: the entries with digests and places, in the same order. */
-export interface SegmentSource {
-  readonly entries: readonly Entry[];
-  readonly indexed: IndexEntry[];
+/** A run of a tar: headers, padding and bytes from memory are in place, room is left for what is still to be read. */
+export interface DraftSegment {
+  readonly buffer: SegmentBuffer;
+  readonly slots: readonly Slot[];
 }
 
-type Drafted = { -readonly [Name in keyof IndexEntry]: IndexEntry[Name] };
+/** Told where the bytes of the file at `position` among the entries start in the tar. */
+export type OnPlace = (position: number, tarOffset: number) => void;
+
+interface Draft {
+  readonly buffer: SegmentBuffer;
+  readonly slots: Slot[];
+}
 
 /**
- * The tar of ordered entries, cut into segments that together are the tar and each stand on their own.
- * Every file is read once. Whoever is done with a segment's buffer may `recycle` it.
- * @throws LayerError `FILE_CHANGED` where a file is not what its entry says.
+ * The tar of ordered entries, cut into segments that together are the tar and each stand on their own. Reads no file.
+ * Whoever is done with a segment's buffer may `recycle` it.
+ * @throws LayerError `SOURCE_MISSING`, `FILE_CHANGED` where bytes in memory are not what the entry says.
  */
-export function* cutSegments(source: SegmentSource): Generator<SegmentBuffer> {
-  let segment = SegmentBuffer.take(0);
-  for (const entry of source.entries) {
-    if (startsSegment(entry, segment.length)) segment = yield* cut(segment);
-    segment.append(encodeHeader(entry));
-    const tarOffset = segment.tarOffset + segment.length;
-    if (entry.type !== "file") source.indexed.push(withoutOrigin(entry));
-    else if (entry.size <= cutAbove) {
-      source.indexed.push(Object.assign(withoutOrigin(entry), { digest: appendFile(segment, entry), tarOffset }));
-    } else {
-      const [last, digest] = yield* cutFile(segment, entry);
-      source.indexed.push(Object.assign(withoutOrigin(entry), { digest, tarOffset }));
-      segment = last;
-    }
+export function* cutSegments(entries: readonly Entry[], onPlace: OnPlace): Generator<DraftSegment> {
+  let draft = startDraft(0);
+  for (const [position, entry] of entries.entries()) {
+    if (startsSegment(entry, draft.buffer.length)) draft = yield* cut(draft);
+    draft.buffer.append(encodeHeader(entry));
+    if (entry.type !== "file") continue;
+    onPlace(position, draft.buffer.tarOffset + draft.buffer.length);
+    if (entry.size <= cutAbove) addFile(draft, entry, position);
+    else draft = yield* cutFile(draft, entry, position);
   }
-  segment.appendZeros(2 * blockLength);
-  yield segment;
+  draft.buffer.appendZeros(2 * blockLength);
+  yield draft;
 }
 
-function* cut(segment: SegmentBuffer): Generator<SegmentBuffer, SegmentBuffer> {
-  const next = segment.tarOffset + segment.length;
-  yield segment;
-  return SegmentBuffer.take(next);
+function startDraft(tarOffset: number): Draft {
+  return { buffer: SegmentBuffer.take(tarOffset), slots: [] };
 }
 
-function appendFile(segment: SegmentBuffer, entry: Entry): Digest {
-  const body = segment.extend(entry.size);
-  if (entry.size > 0 || entry.content !== undefined) {
-    using content = openContent(entry);
-    content.fill(body);
-    content.check();
-  }
-  segment.appendZeros(paddedLength(entry.size) - entry.size);
-  return checkDigest(entry, `sha256:${hash("sha256", body, "hex")}`);
+function* cut({ buffer, slots }: Draft): Generator<DraftSegment, Draft> {
+  const next = buffer.tarOffset + buffer.length;
+  yield { buffer, slots };
+  return startDraft(next);
+}
+
+function addFile(draft: Draft, entry: Entry, position: number): void {
+  addSlot(draft, entry, { position, at: 0, length: entry.size });
+  draft.buffer.appendZeros(paddedLength(entry.size) - entry.size);
 }
 
 /** Cuts at multiples of the piece length within the file, and after it. */
-function* cutFile(first: SegmentBuffer, entry: Entry): Generator<SegmentBuffer, [SegmentBuffer, Digest]> {
-  using content = openContent(entry);
-  const sum = createHash("sha256");
-  let segment = first;
+function* cutFile(first: Draft, entry: Entry, position: number): Generator<DraftSegment, Draft> {
+  let draft = first;
   for (let at = 0; at < entry.size; at += pieceLength) {
-    appendPiece({ segment, content, sum }, Math.min(pieceLength, entry.size - at));
-    if (at + pieceLength >= entry.size) segment.appendZeros(paddedLength(entry.size) - bodyLength(entry));
-    segment = yield* cut(segment);
+    addSlot(draft, entry, { position, at, length: Math.min(pieceLength, entry.size - at) });
+    if (at + pieceLength >= entry.size) draft.buffer.appendZeros(paddedLength(entry.size) - bodyLength(entry));
+    draft = yield* cut(draft);
   }
-  content.check();
-  return [segment, checkDigest(entry, `sha256:${sum.digest("hex")}`)];
+  return draft;
 }
 
-function appendPiece(
-  to: {
-    readonly segment: SegmentBuffer;
-    readonly content: OpenContent;
-    readonly sum: { update(bytes: Uint8Array): unknown };
-  },
-  length: number,
-): void {
-  const piece = to.segment.extend(length);
-  to.content.fill(piece);
-  to.sum.update(piece);
+interface Piece {
+  readonly position: number;
+  /** Where it starts in the entry's bytes. */
+  readonly at: number;
+  readonly length: number;
 }
 
-/** A cache key may rest on the digest that the entry came with: other bytes must not pass under it. */
-function checkDigest(entry: Entry, digest: Digest): Digest {
-  if (entry.digest !== undefined && entry.digest !== digest) throw fileChanged(entry, "its bytes changed before or");
-  return digest;
-}
-
-/** Without what only says where it came from: the content, and what a scanned entry carries along. */
-function withoutOrigin(entry: Entry): Drafted {
-  const { path, type, mode, uid, gid, size, mtime } = entry;
-  const kept: Drafted = { path, type, mode, uid, gid, size, mtime };
-  if (entry.linkname !== undefined) kept.linkname = entry.linkname;
-  if (entry.device !== undefined) kept.device = entry.device;
-  if (entry.xattrs !== undefined) kept.xattrs = entry.xattrs;
-  return kept;
+function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length }: Piece): void {
+  const { content, size } = entry;
+  const start = buffer.length;
+  const target = buffer.extend(length);
+  const isWhole = length === size;
+  const common = { entry: position, start, length, isWhole };
+  if (content === undefined && size > 0) throw contentMissing(entry);
+  if (content !== undefined && "path" in content) {
+    const { path, offset } = content;
+    slots.push({ ...common, path, position: (offset ?? 0) + at, fileSize: offset === undefined ? size : undefined });
+    return;
+  }
+  if (content !== undefined) target.set(checkBytes(entry, content.bytes).subarray(at, at + length));
+  slots.push({ ...common, path: undefined, position: at, fileSize: undefined });
 }

@@ -1,22 +1,29 @@
 import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { digestOf, type BlobWriter, type Digest, type IngestStore, type Layer } from "@varve/oci";
-import { createSegmentCodec, defaultConcurrency, type Compression, type SegmentCodec } from "./compression.ts";
-import { cutSegments } from "./cut-segments.ts";
+import { type BlobWriter, type Digest, digestOf, type IngestStore, type Layer } from "@varve/oci";
+import { type BlobFrame, type Compression, compressSegment, createBlobFrame } from "./compression.ts";
+import { cutSegments, type DraftSegment } from "./cut-segments.ts";
 import type { Entry } from "./entry.ts";
-import type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
+import { FileLedger } from "./file-ledger.ts";
+import type { LayerIndex, Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
-import type { SegmentBuffer } from "./segment-buffer.ts";
+import { doSegment, type SegmentDone, type SegmentWork } from "./segment-work.ts";
 import { digestOrdered } from "./tree-digest.ts";
+import { defaultConcurrency, inWorker } from "./worker-pool.ts";
 
-/** Compressed segments of earlier layers: the bytes for a segment, made at the same compression, or undefined. */
-export type SegmentReuse = (tarDigest: Digest, tarLength: number) => Promise<Uint8Array | undefined>;
+/** Segments that are at hand, made at the same compression. */
+export interface SegmentReuse {
+  /** The tar digests of those with so many bytes before compression. */
+  candidates(tarLength: number): readonly Digest[];
+  /** Such a segment compressed, as it was made, or undefined where it is no longer to be had. */
+  read(tarDigest: Digest): Promise<Uint8Array | undefined>;
+}
 
 export interface PackOptions {
   readonly store: IngestStore;
   readonly compression: Compression;
   readonly signal?: AbortSignal;
-  /** Segments compressed at the same time; the bytes do not depend on it. Default: the processors there are. */
+  /** Threads that read and compress; the bytes do not depend on it. Default: the processors there are. */
   readonly concurrency?: number;
   readonly reuse?: SegmentReuse;
 }
@@ -26,23 +33,34 @@ export interface PackedLayer {
   readonly layer: Layer;
   readonly index: LayerIndex;
   readonly contentDigest: Digest;
+  /** sha256 of each segment of the blob, in order: what its bytes are verified by when they are reused. */
+  readonly segmentDigests: readonly Digest[];
+  /** Segments that were at hand. */
+  readonly reused: number;
 }
 
 interface Packing {
-  readonly codec: SegmentCodec;
+  readonly frame: BlobFrame;
   readonly writer: BlobWriter;
   readonly options: PackOptions;
+  readonly ledger: FileLedger;
+  readonly run: (work: SegmentWork) => Promise<SegmentDone>;
+  readonly pending: Pending[];
   readonly segments: Segment[];
-  readonly pending: Promise<CompressedSegment>[];
+  readonly segmentDigests: Digest[];
   readonly diff: Hash;
   blobLength: number;
+  reused: number;
 }
 
-interface CompressedSegment {
-  readonly source: SegmentBuffer;
-  readonly tarDigest: Digest;
-  readonly bytes: Uint8Array;
+interface Pending {
+  readonly draft: DraftSegment;
+  readonly done: Promise<SegmentDone>;
 }
+
+/** Layers below both are made without the threads, whose start takes longer. */
+const smallBytes = 4 * 1024 * 1024;
+const smallCount = 2000;
 
 /**
  * Writes entries, in any order, as a layer into a store. The bytes depend on nothing but the entries, what their files
@@ -53,65 +71,96 @@ interface CompressedSegment {
  */
 export async function packLayer(entries: readonly Entry[], options: PackOptions): Promise<PackedLayer> {
   const ordered = orderEntries(entries);
-  using codec = createSegmentCodec(options.compression);
   const writer = await options.store.openWriter();
   const packing: Packing = {
-    codec,
+    frame: createBlobFrame(options.compression),
     writer,
     options,
-    segments: [],
+    ledger: new FileLedger(ordered),
+    run: isSmall(ordered) ? runHere : (work) => inWorker(work, options.concurrency),
     pending: [],
+    segments: [],
+    segmentDigests: [],
     diff: createHash("sha256"),
     blobLength: 0,
+    reused: 0,
   };
   try {
     return await packOrdered(ordered, packing);
   } catch (error) {
-    await Promise.allSettled(packing.pending);
+    await Promise.allSettled(packing.pending.map(({ done }) => done));
     await writer.abort();
     throw error;
   }
 }
 
+function isSmall(entries: readonly Entry[]): boolean {
+  if (entries.length >= smallCount) return false;
+  return entries.reduce((sum, entry) => sum + entry.size, 0) < smallBytes;
+}
+
+async function runHere(work: SegmentWork): Promise<SegmentDone> {
+  await setImmediate();
+  return doSegment(work);
+}
+
 async function packOrdered(entries: readonly Entry[], packing: Packing): Promise<PackedLayer> {
-  const indexed: IndexEntry[] = [];
-  const { codec, options, pending } = packing;
-  const limit = (options.concurrency ?? defaultConcurrency) + 1;
-  await writePart(packing, codec.header);
-  for (const segment of cutSegments({ entries, indexed })) {
-    options.signal?.throwIfAborted();
-    start(packing, segment);
-    if (pending.length > limit) await finishFirst(packing);
-    else await setImmediate();
+  const { frame, options, pending, ledger } = packing;
+  const limit = (options.concurrency ?? defaultConcurrency) + 2;
+  await writePart(packing, frame.header);
+  for (const draft of cutSegments(entries, (position, tarOffset) => ledger.place(position, tarOffset))) {
+    start(packing, draft);
+    if (pending.length >= limit) await finishFirst(packing);
   }
   while (pending.length > 0) await finishFirst(packing);
-  await writePart(packing, codec.trailer());
-  return describe(packing, indexed);
+  await writePart(packing, frame.trailer());
+  return describe(packing);
 }
 
-function start(packing: Packing, source: SegmentBuffer): void {
-  packing.diff.update(source.bytes);
-  packing.codec.observe(source.bytes);
-  const task = compress(packing, source);
-  task.catch(() => undefined);
-  packing.pending.push(task);
-}
-
-async function compress(packing: Packing, source: SegmentBuffer): Promise<CompressedSegment> {
-  const tarDigest = digestOf(source.bytes);
-  const reused = await packing.options.reuse?.(tarDigest, source.length);
-  return { source, tarDigest, bytes: reused ?? (await packing.codec.compress(source.bytes)) };
+function start(packing: Packing, draft: DraftSegment): void {
+  const { options, pending } = packing;
+  options.signal?.throwIfAborted();
+  const { buffer, slots } = draft;
+  const { length } = buffer;
+  const atHand = options.reuse?.candidates(length) ?? [];
+  const { compression } = options;
+  const done = packing.run({ type: "segment", buffer: buffer.memory, length, slots, compression, atHand });
+  done.catch(() => undefined);
+  pending.push({ draft, done });
 }
 
 async function finishFirst(packing: Packing): Promise<void> {
   const [first] = packing.pending;
   if (first === undefined) return;
-  const { source, tarDigest, bytes } = await first;
+  const { buffer, slots } = first.draft;
+  const done = await first.done;
   void packing.pending.shift();
-  const { tarOffset, length: tarLength } = source;
-  packing.segments.push({ tarOffset, tarLength, tarDigest, offset: packing.blobLength, length: bytes.length });
-  await writePart(packing, bytes);
-  source.recycle();
+  packing.options.signal?.throwIfAborted();
+  buffer.restore(done.buffer);
+  const { bytes } = buffer;
+  packing.ledger.enter({ bytes, slots, filled: done.slots });
+  packing.diff.update(bytes);
+  packing.frame.observe(bytes);
+  const { compressed, digest } = await compressedBytes(packing, done, bytes);
+  const { tarOffset, length: tarLength } = buffer;
+  const { tarDigest } = done;
+  packing.segments.push({ tarOffset, tarLength, tarDigest, offset: packing.blobLength, length: compressed.length });
+  packing.segmentDigests.push(digest);
+  await writePart(packing, compressed);
+  buffer.recycle();
+}
+
+async function compressedBytes(
+  packing: Packing,
+  done: SegmentDone,
+  bytes: Uint8Array,
+): Promise<{ readonly compressed: Uint8Array; readonly digest: Digest }> {
+  const { compressed, compressedDigest, tarDigest } = done;
+  if (compressed !== undefined && compressedDigest !== undefined) return { compressed, digest: compressedDigest };
+  const reused = await packing.options.reuse?.read(tarDigest);
+  if (reused !== undefined) packing.reused += 1;
+  const own = reused ?? compressSegment(bytes, packing.options.compression);
+  return { compressed: own, digest: digestOf(own) };
 }
 
 async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {
@@ -119,14 +168,18 @@ async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {
   if (bytes.length > 0) await packing.writer.write(bytes);
 }
 
-async function describe(packing: Packing, indexed: readonly IndexEntry[]): Promise<PackedLayer> {
-  const contentDigest = digestOrdered(indexed);
+async function describe(packing: Packing): Promise<PackedLayer> {
+  const entries = packing.ledger.close();
+  const contentDigest = digestOrdered(entries);
   packing.options.signal?.throwIfAborted();
+  const { segments, segmentDigests, reused } = packing;
   const { digest, size } = await packing.writer.commit();
   const diffId: Digest = `sha256:${packing.diff.digest("hex")}`;
   return {
-    layer: { descriptor: { mediaType: packing.codec.mediaType, digest, size }, diffId },
-    index: { diffId, contentDigest, entries: indexed, segments: packing.segments },
+    layer: { descriptor: { mediaType: packing.frame.mediaType, digest, size }, diffId },
+    index: { diffId, contentDigest, entries, segments },
     contentDigest,
+    segmentDigests,
+    reused,
   };
 }

@@ -1,6 +1,6 @@
-import { closeSync, constants, fstatSync, openSync, readSync, type Stats } from "node:fs";
 import type { Entry } from "./entry.ts";
 import { LayerError } from "./errors.ts";
+import { FileProblem, openRegularFile } from "./regular-file.ts";
 
 /** A file of an entry that is open for reading. */
 export interface OpenContent extends Disposable {
@@ -16,25 +16,46 @@ export interface OpenContent extends Disposable {
  */
 export function openContent(entry: Entry): OpenContent {
   const { content } = entry;
-  if (content === undefined) {
-    throw new LayerError("SOURCE_MISSING", `Cannot read "${entry.path}": its bytes are not on this machine`, {
-      path: entry.path,
-    });
-  }
+  if (content === undefined) throw contentMissing(entry);
   return "bytes" in content ? openBytes(entry, content.bytes) : openFile(entry, content.path, content.offset);
 }
 
+/** The error for a file whose bytes are wanted and not at hand. */
+export function contentMissing({ path }: Entry): LayerError {
+  return new LayerError("SOURCE_MISSING", `Cannot read "${path}": its bytes are not on this machine`, { path });
+}
+
 /** The error for a file that changed under the reader; `what` says how. */
-export function fileChanged(entry: Entry, what: string, cause?: unknown): LayerError {
-  return new LayerError("FILE_CHANGED", `Cannot read "${entry.path}": ${what} while it was read`, {
-    path: entry.path,
+export function fileChanged({ path }: Pick<Entry, "path">, what: string, cause?: unknown): LayerError {
+  return new LayerError("FILE_CHANGED", `Cannot read "${path}": ${what} while it was read`, {
+    path,
     hint: "Build again when nothing writes there",
     cause,
   });
 }
 
-function openBytes(entry: Entry, bytes: Uint8Array): OpenContent {
-  if (bytes.length !== entry.size) throw fileChanged(entry, `it holds ${bytes.length} bytes, not ${entry.size},`);
+/** What went wrong with a file, told of the entry that it belongs to. */
+export function explainProblem(
+  entry: Pick<Entry, "path">,
+  { kind, message, cause }: Pick<FileProblem, "kind" | "message" | "cause">,
+): LayerError {
+  if (kind === "changed") return fileChanged(entry, message, cause);
+  return new LayerError("PERMISSION_MISSING", `Cannot read "${entry.path}": ${message}`, { path: entry.path, cause });
+}
+
+/** The bytes of an entry that are in memory. @throws LayerError `FILE_CHANGED` where their number is not its size. */
+export function checkBytes(entry: Entry, bytes: Uint8Array): Uint8Array {
+  if (bytes.length === entry.size) return bytes;
+  throw fileChanged(entry, `it holds ${bytes.length} bytes, not ${entry.size},`);
+}
+
+/** True where a file of `found` bytes can be the whole of `size` bytes, or hold these from `offset` on. */
+export function hasSize(found: number, size: number, offset: number | undefined): boolean {
+  return offset === undefined ? found === size : found >= offset + size;
+}
+
+function openBytes(entry: Entry, content: Uint8Array): OpenContent {
+  const bytes = checkBytes(entry, content);
   let at = 0;
   return {
     fill(target) {
@@ -47,48 +68,26 @@ function openBytes(entry: Entry, bytes: Uint8Array): OpenContent {
 }
 
 function openFile(entry: Entry, path: string, offset: number | undefined): OpenContent {
-  const file = openRegular(entry, path);
-  const before = fstatSync(file);
+  const file = explained(entry, () => openRegularFile(path));
   let at = offset ?? 0;
-  if (!before.isFile() || (offset === undefined ? before.size !== entry.size : before.size < offset + entry.size)) {
-    closeSync(file);
-    throw fileChanged(entry, "it changed its size or kind");
+  if (!hasSize(file.size, entry.size, offset)) {
+    file[Symbol.dispose]();
+    throw fileChanged(entry, "it changed its size");
   }
   return {
     fill(target) {
-      readFully(entry, { file, target, at });
+      explained(entry, () => file.fill(target, at));
       at += target.length;
     },
-    check() {
-      if (!isSameState(before, fstatSync(file))) throw fileChanged(entry, "it was written to");
-    },
-    [Symbol.dispose]: () => closeSync(file),
+    check: () => explained(entry, () => file.check()),
+    [Symbol.dispose]: () => file[Symbol.dispose](),
   };
 }
 
-/** Without following a link and without waiting for a writer, should something else stand there by now. */
-function openRegular(entry: Entry, path: string): number {
+function explained<T>(entry: Entry, task: () => T): T {
   try {
-    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+    return task();
   } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code;
-    if (code === "ENOENT" || code === "ELOOP" || code === "ENOTDIR") throw fileChanged(entry, "it vanished", error);
-    throw new LayerError("PERMISSION_MISSING", `Cannot read "${entry.path}": ${(error as Error).message}`, {
-      path: entry.path,
-      cause: error,
-    });
+    throw error instanceof FileProblem ? explainProblem(entry, error) : error;
   }
-}
-
-function readFully(entry: Entry, from: { file: number; target: Uint8Array; at: number }): void {
-  let done = 0;
-  while (done < from.target.length) {
-    const count = readSync(from.file, from.target, done, from.target.length - done, from.at + done);
-    if (count === 0) throw fileChanged(entry, "it became shorter");
-    done += count;
-  }
-}
-
-function isSameState(a: Stats, b: Stats): boolean {
-  return a.size === b.size && a.mtimeMs === b.mtimeMs && a.ctimeMs === b.ctimeMs;
 }

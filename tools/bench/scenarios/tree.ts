@@ -97,9 +97,9 @@ const oneChanged: Scenario = {
 };
 
 function countSegments(lines: ReturnType<typeof progressLines>): Readonly<Record<string, number>> {
-  const packed = lines.filter(({ type }) => type === "layer-packed");
-  const segments = packed.reduce((sum, line) => sum + (line.segments ?? 0), 0);
-  const reused = packed.reduce((sum, line) => sum + (line.reused ?? 0), 0);
+  const counts = lines.flatMap((line) => line.segments ?? []);
+  const segments = counts.reduce((sum, { total }) => sum + total, 0);
+  const reused = counts.reduce((sum, count) => sum + count.reused, 0);
   return { "segments compressed again, %": segments === 0 ? Number.NaN : (100 * (segments - reused)) / segments };
 }
 

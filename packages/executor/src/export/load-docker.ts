@@ -36,6 +36,7 @@ export async function saveFromDocker(
   const host = await dockerHost();
   const failed = failureAt(`Cannot take image "${name}" from Docker at "${host}"`);
   const place = connectionTo(host, failed);
+  const { request } = await loadHttp();
   const answer = await new Promise<IncomingMessage>((resolve, reject) => {
     const call = request({ ...place, path: `/images/${encodeURIComponent(name)}/get`, signal });
     call.once("error", reject).once("response", resolve).end();
@@ -46,6 +47,11 @@ export async function saveFromDocker(
   const body = await readBody(answer);
   if (answer.statusCode === 404) return undefined;
   throw failed(errorIn(body) ?? `it answered ${answer.statusCode}`);
+}
+
+/** Not before it is needed: it brings 50 modules of Node's along. */
+function loadHttp(): Promise<typeof import("node:http")> {
+  return import("node:http");
 }
 
 type Failure = (reason: string, cause?: unknown) => StepError;
@@ -76,8 +82,7 @@ function connectionTo(host: string, failed: Failure): Connection {
 
 /** The answer may come before the archive is sent: a daemon that refuses it reads no further. */
 async function post(archive: AsyncIterable<Uint8Array>, place: Connection, signal: AbortSignal): Promise<Answer> {
-  // Loaded here: node:http brings 50 modules of Node's along.
-  const { request } = await import("node:http");
+  const { request } = await loadHttp();
   const call = request({
     ...place,
     method: "POST",

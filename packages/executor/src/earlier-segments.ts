@@ -1,0 +1,96 @@
+import { closeSync, openSync, readSync } from "node:fs";
+import type { PackedLayer, Segment, SegmentReuse } from "@varve/layer";
+import { type Digest, digestOf } from "@varve/oci";
+import type { BuildOptions, Compression } from "./session.ts";
+
+/** What is remembered of a blob: where its segments are, and what their bytes are verified by. */
+interface EarlierBlob {
+  readonly blob: Digest;
+  /** Of the first segment. */
+  readonly offset: number;
+  /** Tar digest, digest of the compressed bytes, tar length, compressed length; in the order of the blob. */
+  readonly segments: readonly (readonly [Digest, Digest, number, number])[];
+}
+
+const NAMESPACE = "segments/1";
+/** Blobs below this are compressed again sooner than looked up: bytes. */
+const SMALLEST = 1024 * 1024;
+
+type Options = Pick<BuildOptions, "store" | "compression">;
+
+/** The segments of the last blob of this lineage, where it is still in the store; made at the same compression. */
+export async function openEarlierSegments(lineage: Digest, options: Options): Promise<SegmentReuse | undefined> {
+  const { store, compression } = options;
+  if (compression.type === "none") return undefined;
+  const value = await store.memo.get(NAMESPACE, keyOf(lineage, compression));
+  const earlier = value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as EarlierBlob);
+  const path = earlier === undefined ? undefined : store.blobPath(earlier.blob);
+  if (earlier === undefined || path === undefined) return undefined;
+  const byLength = Map.groupBy(earlier.segments, ([, , tarLength]) => tarLength);
+  const places = placesOf(earlier);
+  return {
+    candidates: (tarLength) => byLength.get(tarLength)?.map(([tarDigest]) => tarDigest) ?? [],
+    async read(tarDigest) {
+      const place = places.get(tarDigest);
+      return place === undefined ? undefined : readVerified(path, place);
+    },
+  };
+}
+
+/** Lets the next layer of this lineage use the segments of this one. */
+export async function rememberSegments(lineage: Digest, packed: PackedLayer, options: Options): Promise<void> {
+  const { store, compression } = options;
+  const { descriptor } = packed.layer;
+  const segments = packed.index.segments ?? [];
+  if (compression.type === "none" || descriptor.size < SMALLEST) return;
+  const earlier: EarlierBlob = {
+    blob: descriptor.digest,
+    offset: segments[0]?.offset ?? 0,
+    segments: segments.map((segment, position) => describe(segment, packed.segmentDigests[position])),
+  };
+  await store.memo.put(NAMESPACE, keyOf(lineage, compression), Buffer.from(JSON.stringify(earlier)));
+}
+
+function describe(
+  { tarDigest, tarLength, length }: Segment,
+  digest: Digest | undefined,
+): EarlierBlob["segments"][number] {
+  if (digest === undefined) throw new Error(`Segment "${tarDigest}" has no digest`);
+  return [tarDigest, digest, tarLength, length];
+}
+
+function keyOf(lineage: Digest, { type, level }: Compression): string {
+  return `${type}-${level ?? "default"}/${lineage}`;
+}
+
+interface Place {
+  readonly digest: Digest;
+  readonly offset: number;
+  readonly length: number;
+}
+
+function placesOf({ offset: first, segments }: EarlierBlob): ReadonlyMap<Digest, Place> {
+  const places = new Map<Digest, Place>();
+  let offset = first;
+  for (const [tarDigest, digest, , length] of segments) {
+    places.set(tarDigest, { digest, offset, length });
+    offset += length;
+  }
+  return places;
+}
+
+/** Undefined where the blob is gone or damaged: then the segment is made again. */
+function readVerified(path: string, { digest, offset, length }: Place): Uint8Array | undefined {
+  const bytes = Buffer.allocUnsafe(length);
+  try {
+    const file = openSync(path, "r");
+    try {
+      if (readSync(file, bytes, 0, length, offset) !== length) return undefined;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return undefined;
+  }
+  return digestOf(bytes) === digest ? bytes : undefined;
+}

@@ -1,0 +1,97 @@
+import { createHash, type Hash } from "node:crypto";
+import type { Digest } from "@varve/oci";
+import type { Entry } from "./entry.ts";
+import type { IndexEntry } from "./layer-index.ts";
+import { explainProblem, fileChanged } from "./read-content.ts";
+import type { FilledSlot, Slot } from "./segment-work.ts";
+
+/** A segment whose slots were filled. */
+export interface FilledSegment {
+  readonly bytes: Uint8Array;
+  readonly slots: readonly Slot[];
+  readonly filled: readonly FilledSlot[];
+}
+
+type Drafted = { -readonly [Name in keyof IndexEntry]: IndexEntry[Name] };
+
+interface OpenFile {
+  readonly sum: Hash;
+  readonly state: string | undefined;
+  length: number;
+}
+
+/** Collects what is learnt of a layer's files while it is written: where they are in the tar, and their digests. */
+export class FileLedger {
+  readonly #entries: readonly Entry[];
+  readonly #digests = new Map<number, Digest>();
+  readonly #places = new Map<number, number>();
+  /** Files that came in part so far. */
+  readonly #open = new Map<number, OpenFile>();
+
+  constructor(entries: readonly Entry[]) {
+    this.#entries = entries;
+  }
+
+  place(position: number, tarOffset: number): void {
+    this.#places.set(position, tarOffset);
+  }
+
+  /**
+   * Takes the segments in the order of the tar.
+   * @throws LayerError where a file could not be read, changed between its pieces, or has another digest than its entry.
+   */
+  enter({ bytes, slots, filled }: FilledSegment): void {
+    for (const [position, slot] of slots.entries()) {
+      const { digest, state, problem } = filled[position] ?? {};
+      const entry = this.#entries[slot.entry];
+      if (entry === undefined) throw new RangeError(`There is no entry ${slot.entry}`);
+      if (problem !== undefined) throw explainProblem(entry, problem);
+      const piece = bytes.subarray(slot.start, slot.start + slot.length);
+      const whole = digest ?? this.#enterPiece(entry, { key: slot.entry, piece, state });
+      if (whole !== undefined) this.#digests.set(slot.entry, checkDigest(entry, whole));
+    }
+  }
+
+  /** The digest of the file that this piece completes. */
+  #enterPiece(
+    entry: Entry,
+    { key, piece, state }: { readonly key: number; readonly piece: Uint8Array; readonly state: string | undefined },
+  ): Digest | undefined {
+    const file: OpenFile = this.#open.get(key) ?? { sum: createHash("sha256"), state, length: 0 };
+    this.#open.set(key, file);
+    if (file.state !== state) throw fileChanged(entry, "it was written to");
+    file.sum.update(piece);
+    file.length += piece.length;
+    if (file.length < entry.size) return undefined;
+    this.#open.delete(key);
+    return `sha256:${file.sum.digest("hex")}`;
+  }
+
+  /** The entries as a layer index has them. */
+  close(): readonly IndexEntry[] {
+    return this.#entries.map((entry, position) => {
+      const drafted = withoutOrigin(entry);
+      const [digest, tarOffset] = [this.#digests.get(position), this.#places.get(position)];
+      if (digest !== undefined) drafted.digest = digest;
+      if (tarOffset !== undefined) drafted.tarOffset = tarOffset;
+      return drafted;
+    });
+  }
+}
+
+/** A cache key may rest on the digest that the entry came with: other bytes must not pass under it. */
+function checkDigest(entry: Entry, digest: Digest): Digest {
+  if (entry.digest !== undefined && entry.digest !== digest) throw fileChanged(entry, "its bytes changed before or");
+  // The text that the entry holds already serves once more.
+  return entry.digest ?? digest;
+}
+
+/** Without what only says where it came from: the content, and what a scanned entry carries along. */
+function withoutOrigin(entry: Entry): Drafted {
+  const { path, type, mode, uid, gid, size, mtime } = entry;
+  const kept: Drafted = { path, type, mode, uid, gid, size, mtime };
+  if (entry.linkname !== undefined) kept.linkname = entry.linkname;
+  if (entry.device !== undefined) kept.device = entry.device;
+  if (entry.xattrs !== undefined) kept.xattrs = entry.xattrs;
+  return kept;
+}

@@ -1,0 +1,66 @@
+import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+
+/** Why the bytes of a file can't be had: `message` continues "Cannot read …: ". Workers pass it on, so it needs no other module. */
+export class FileProblem extends Error {
+  /** `changed`: it is not what it was when it was looked at; `unreadable`: it is, but it can't be read. */
+  readonly kind: "changed" | "unreadable";
+
+  constructor(kind: FileProblem["kind"], message: string, cause?: unknown) {
+    super(message, { cause });
+    this.kind = kind;
+  }
+}
+
+/** An open regular file. */
+export interface RegularFile extends Disposable {
+  /** Bytes. */
+  readonly size: number;
+  /** Tells this state of the file from any other: inode, size, and times as far as a double holds them. */
+  readonly state: string;
+  /** Fills `target` with the bytes from `position` on. @throws FileProblem where there are fewer. */
+  fill(target: Uint8Array, position: number): void;
+  /** Fails where the file is no longer as it was when it was opened. @throws FileProblem */
+  check(): void;
+}
+
+/** Opens a file without following a link and without waiting for a writer, should something else stand there by now. @throws FileProblem */
+export function openRegularFile(path: string): RegularFile {
+  const file = open(path);
+  const before = readState(file);
+  if (before === undefined) {
+    closeSync(file);
+    throw new FileProblem("changed", "it changed its kind");
+  }
+  return {
+    ...before,
+    fill: (target, position) => readFully(file, target, position),
+    check() {
+      if (readState(file)?.state !== before.state) throw new FileProblem("changed", "it was written to");
+    },
+    [Symbol.dispose]: () => closeSync(file),
+  };
+}
+
+function open(path: string): number {
+  try {
+    return openSync(path, constants.O_RDONLY | constants.O_NOFOLLOW | constants.O_NONBLOCK);
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const isGone = code === "ENOENT" || code === "ELOOP" || code === "ENOTDIR" || code === "ENXIO";
+    throw new FileProblem(isGone ? "changed" : "unreadable", isGone ? "it vanished" : message, error);
+  }
+}
+
+function readState(file: number): { readonly size: number; readonly state: string } | undefined {
+  const stats = fstatSync(file);
+  if (!stats.isFile()) return undefined;
+  return { size: stats.size, state: `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` };
+}
+
+function readFully(file: number, target: Uint8Array, position: number): void {
+  for (let done = 0; done < target.length;) {
+    const count = readSync(file, target, done, target.length - done, position + done);
+    if (count === 0) throw new FileProblem("changed", "it became shorter");
+    done += count;
+  }
+}

@@ -1,0 +1,71 @@
+import { availableParallelism } from "node:os";
+import { extname } from "node:path";
+import { Worker } from "node:worker_threads";
+import type { DigestDone, DigestWork, SegmentDone, SegmentWork } from "./segment-work.ts";
+
+/** Threads where the caller does not say how many. */
+export const defaultConcurrency: number = availableParallelism();
+
+interface Thread {
+  readonly worker: Worker;
+  /** What it works at and what waits for it, in order: a worker answers in the order in which it is asked. */
+  readonly pending: Pending[];
+}
+
+type Done = SegmentDone & DigestDone;
+
+interface Pending {
+  readonly resolve: (done: Done) => void;
+  readonly reject: (error: unknown) => void;
+}
+
+const threads: Thread[] = [];
+
+/** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. The segment's buffer moves there and back. */
+export function inWorker(work: SegmentWork, concurrency?: number): Promise<SegmentDone>;
+export function inWorker(work: DigestWork, concurrency?: number): Promise<DigestDone>;
+export function inWorker(
+  work: SegmentWork | DigestWork,
+  concurrency: number = defaultConcurrency,
+): Promise<SegmentDone | DigestDone> {
+  const thread = leastBusy(concurrency);
+  return new Promise((resolve, reject) => {
+    thread.pending.push({ resolve, reject });
+    // A worker that is waited for keeps the process alive, an idle one does not.
+    thread.worker.ref();
+    thread.worker.postMessage(work, work.type === "segment" ? [work.buffer] : []);
+  });
+}
+
+function leastBusy(concurrency: number): Thread {
+  const [first, ...others] = threads.slice(0, concurrency);
+  const best = others.reduce<Thread | undefined>(
+    (least, each) => (least === undefined || each.pending.length < least.pending.length ? each : least),
+    first,
+  );
+  if (best !== undefined && (best.pending.length === 0 || threads.length >= concurrency)) return best;
+  return startThread();
+}
+
+function startThread(): Thread {
+  const worker = new Worker(new URL(`layer-worker${extname(import.meta.filename)}`, import.meta.url), {
+    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+  });
+  const thread: Thread = { worker, pending: [] };
+  const settle = (): Pending | undefined => {
+    const pending = thread.pending.shift();
+    if (thread.pending.length === 0) worker.unref();
+    return pending;
+  };
+  const fail = (error: unknown): void => {
+    const position = threads.indexOf(thread);
+    if (position >= 0) threads.splice(position, 1);
+    for (const { reject } of thread.pending.splice(0)) reject(error);
+  };
+  worker.on("message", (done: Done) => settle()?.resolve(done));
+  worker.on("error", fail);
+  worker.on("exit", (code) => fail(new Error(`Worker thread ended with ${code}`)));
+  worker.unref();
+  threads.push(thread);
+  return thread;
+}
