@@ -8,7 +8,12 @@ import { type Config, findConfig, readConfig } from "./find-config.ts";
 import { toArguments } from "./options.ts";
 
 /** Variables that stand above a config, as flags stand above them. */
-const VARIABLES: Readonly<Record<string, string>> = { store: "VARVE_STORE", progress: "BUILDKIT_PROGRESS" };
+const VARIABLES: Readonly<Record<string, string>> = {
+  cache: "VARVE_CACHE_URL",
+  "cache-upload": "VARVE_CACHE_UPLOAD",
+  progress: "BUILDKIT_PROGRESS",
+  store: "VARVE_STORE",
+};
 
 /** Flags whose values have names: those of the command line are added, and win where a name is the same. */
 const NAMED = ["add-host", "annotation", "build-arg", "build-context", "label", "secret", "ssh", "ulimit"];
@@ -71,17 +76,20 @@ type ToPath = (path: string) => string;
 function rebase(name: string, text: string, toPath: ToPath): string {
   switch (name) {
     case "context":
-      return isPlace(text) ? toPath(text) : text;
     case "file":
-      return text === "-" ? text : toPath(text);
+      return isPlace(text) ? toPath(text) : text;
     case "iidfile":
     case "metadata-file":
     case "store":
       return toPath(text);
     case "build-context":
       return text.replace(/(?<==).*$/s, (place) => (isPlace(place) ? toPath(place) : rebaseUrl(place, toPath)));
+    case "cache-from":
+      return rebaseOptions(text, ["src"], toPath);
     case "secret":
       return rebaseOptions(text, ["src", "source"], toPath);
+    case "cache-to":
+      return rebaseOptions(text, ["dest"], toPath);
     case "output":
       if (!text.includes("=")) return text === "-" ? text : toPath(text);
       return rebaseOptions(text, ["dest"], toPath);

@@ -46,6 +46,8 @@ describe("withConfig()", () => {
     [{ output: "out" }, "output", "<out>"],
     [{ output: "type=oci,dest=out.tar" }, "output", "type=oci,dest=<out.tar>"],
     [{ secret: "id=a,src=token" }, "secret", "id=a,src=<token>"],
+    [{ cacheFrom: "type=local,src=c" }, "cache-from", "type=local,src=<c>"],
+    [{ cacheTo: "type=local,dest=c,mode=max" }, "cache-to", "type=local,dest=<c>,mode=max"],
     [{ buildContext: { lib: "../lib" } }, "build-context", "lib=<../lib>"],
     [{ buildContext: { base: "oci-layout://l:1" } }, "build-context", "base=oci-layout://<l:1>"],
   ])("takes paths of %j as relative to the config's directory", (config, name, text) => {
@@ -56,6 +58,7 @@ describe("withConfig()", () => {
   test.each([
     [{ output: "type=tar,dest=-" }, "output", "type=tar,dest=-"],
     [{ buildContext: { base: "docker-image://alpine" } }, "build-context", "base=docker-image://alpine"],
+    [{ file: "https://example.com/Dockerfile" }, "file", "https://example.com/Dockerfile"],
     [{ secret: "id=a,env=src" }, "secret", "id=a,env=src"],
   ])("leaves %j as it is", (config, name, wanted) => {
     expect(merged(config, []).value(name)).toBe(wanted);
