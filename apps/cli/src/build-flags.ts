@@ -48,8 +48,8 @@ export const BUILD_FLAGS: readonly Flag[] = [
   },
   {
     name: "call",
-    value: "METHOD",
-    description: "build (default); check: look the Dockerfile over; targets: list its stages",
+    value: "METHOD[,format=json]",
+    description: "build (default), check, outline, targets or help: look at the Dockerfile instead of building it",
   },
   { name: "check", description: "Shorthand for --call=check" },
   {

@@ -16,6 +16,7 @@ export {
   type IgnorePattern,
   parseDockerignore,
 } from "./dockerignore.ts";
+export { docComment } from "./doc-comment.ts";
 export { DockerfileError, type DockerfileErrorCode } from "./errors.ts";
 export { expandInstruction, type InstructionExpandOptions } from "./expand-instruction.ts";
 export { expandWord, expandWords, type ExpandOptions, ExpansionError } from "./expand-word.ts";

@@ -19,12 +19,13 @@ import { baseError } from "./base-error.ts";
 import { dispatch, type DispatchContext, dispatchTriggers, type RunDefaults } from "./dispatch.ts";
 import { GraphError } from "./errors.ts";
 import { findTarget } from "./find-target.ts";
-import { expandAt, expandGlobalArgs } from "./global-args.ts";
+import { expandAt, expandGlobalArgs, recordingScope } from "./global-args.ts";
 import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
 import { addStep, EMPTY_CONFIG, initialConfig, type StageState } from "./stage-state.ts";
 import { scopeOf } from "./scope.ts";
 import type { BuildGraph, FileSet, FromStep, StageOutput } from "./step.ts";
 import { sortSteps } from "./sort-steps.ts";
+import { type ArgRecorder, createArgRecorder } from "./used-args.ts";
 
 /** What `--build-context NAME=…` gives: files by the name of a context, or an image by reference. */
 export type NamedContext =
@@ -74,6 +75,7 @@ export async function buildGraph(dockerfile: Dockerfile, options: GraphOptions):
     },
     steps: sortSteps(output.step),
     bases: builder.bases(),
+    args: builder.args(),
   };
 }
 
@@ -93,6 +95,7 @@ class GraphBuilder {
   readonly #options: GraphOptions;
   readonly #context: BuilderContext;
   readonly #globals: ReadonlyMap<string, string>;
+  readonly #args: ArgRecorder;
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #images = new Map<string, Promise<FromStep>>();
   readonly #bases = new Map<string, FromStep>();
@@ -103,19 +106,25 @@ class GraphBuilder {
     this.#context = context;
     const { platform, buildPlatform, buildArgs, target } = options;
     const name = target ?? dockerfile.stages[context.targetIndex]?.from.stageName;
-    this.#globals = expandGlobalArgs(dockerfile, {
+    const { values, declared } = expandGlobalArgs(dockerfile, {
       platform,
       buildPlatform,
       buildArgs,
       target: name,
       onArgUsed: context.onArgUsed,
     });
+    this.#globals = values;
+    this.#args = createArgRecorder(declared);
     dockerfile.stages.forEach((stage, index) => this.#validate(stage, index));
   }
 
   async stage(index: number): Promise<StageOutput> {
     const { step, platform, author, config, history, baseCreated } = await this.#state(index);
     return { step, platform, author, config, history, baseCreated };
+  }
+
+  args(): BuildGraph["args"] {
+    return this.#args.list();
   }
 
   bases(): BuildGraph["bases"] {
@@ -165,6 +174,7 @@ class GraphBuilder {
       escape: this.#dockerfile.directives.escape,
       runDefaults: this.#options.runDefaults,
       onArgUsed: this.#context.onArgUsed,
+      args: this.#args,
     };
   }
 
@@ -192,6 +202,7 @@ class GraphBuilder {
     const { from } = stage;
     const name = this.#expand(from.image, from);
     const platform = this.#stagePlatform(from);
+    this.#recordArgs(from);
     const base = this.#baseStage(name, index);
     if (base !== undefined) return this.#fromState(stage, { state: await this.#state(base), index });
     const named = this.#namedContext(name, platform);
@@ -236,6 +247,12 @@ class GraphBuilder {
       word: name,
       hint: "Give the image a name with FROM … AS NAME, and use that",
     });
+  }
+
+  #recordArgs({ image, platform = "", location }: FromInstruction): void {
+    const scope = recordingScope(this.#globals, (name) => this.#args.use(name));
+    for (const word of [image, platform])
+      expandAt(word, { location, escape: this.#dockerfile.directives.escape, scope });
   }
 
   #stagePlatform(from: FromInstruction): Platform {

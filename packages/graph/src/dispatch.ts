@@ -15,11 +15,12 @@ import { GraphError } from "./errors.ts";
 import { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";
 import { formatDuration, quoteGo } from "./go-format.ts";
 import { destinationPath, joinPath } from "./paths.ts";
-import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
+import { NON_ENV_ARGS, PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
 import { parsePorts } from "./ports.ts";
 import { parseRunMount } from "./run-mounts.ts";
 import { envOf, setEnv, setVariable } from "./scope.ts";
 import { checkSignal } from "./signals.ts";
+import type { ArgRecorder } from "./used-args.ts";
 import { addHistory, addStep, commandArgs, type StageState, stepBase, workdirOf } from "./stage-state.ts";
 import type { CopySource, FileSet, RunStep } from "./step.ts";
 
@@ -34,6 +35,7 @@ export interface DispatchContext {
   readonly runDefaults: RunDefaults;
   /** Is told which build args were used. */
   readonly onArgUsed: (name: string) => void;
+  readonly args: ArgRecorder;
 }
 
 /** What the command line says of all RUN steps. */
@@ -110,9 +112,12 @@ function dispatchArgs(
     const { name } = arg;
     const given = context.buildArgs.get(name);
     if (given !== undefined) context.onArgUsed(name);
-    const value = given ?? defaultOf({ ...instruction, args: [arg] }, state, context) ?? context.globals.get(name);
+    const own = given ?? defaultOf({ ...instruction, args: [arg] }, state, context);
+    const value = own ?? context.globals.get(name);
+    if (own === undefined && value !== undefined) context.args.use(name);
+    else context.args.declare({ name, value, location: instruction.location });
     state.args = new Map([...state.args, [name, value]]);
-    if (value !== undefined) state.scope = setVariable(state.scope, name, value);
+    if (value !== undefined && !NON_ENV_ARGS.includes(name)) state.scope = setVariable(state.scope, name, value);
     shown.push(value === undefined ? name : `${name}=${value}`);
   }
   addHistory(state, `ARG ${shown.join(" ")}`, { layer: false });

@@ -1,6 +1,7 @@
 import { type Dockerfile, DockerfileError, expandWord, ExpansionError, type Location } from "@varve/dockerfile";
 import { platformArgs } from "./platform-args.ts";
 import type { Platform } from "@varve/oci";
+import type { GlobalArg } from "./used-args.ts";
 
 /** What decides the values of the args before the first FROM. */
 export interface GlobalArgOptions {
@@ -13,6 +14,14 @@ export interface GlobalArgOptions {
   readonly onArgUsed: (name: string) => void;
 }
 
+/** The args before the first FROM. */
+export interface GlobalArgs {
+  /** Automatic platform args included. */
+  readonly values: ReadonlyMap<string, string>;
+  /** Those of the Dockerfile. */
+  readonly declared: ReadonlyMap<string, GlobalArg>;
+}
+
 /**
  * The args that FROM sees, and that stages may declare again: automatic platform args, then those of the Dockerfile.
  * Dockerfile reference, "Understand how ARG and FROM interact".
@@ -21,19 +30,38 @@ export interface GlobalArgOptions {
 export function expandGlobalArgs(
   { globalArgs, directives }: Dockerfile,
   { platform, buildPlatform, target, buildArgs, onArgUsed }: GlobalArgOptions,
-): ReadonlyMap<string, string> {
-  const globals = new Map(platformArgs(platform, buildPlatform, target ?? "default"));
-  for (const name of globals.keys()) if (buildArgs.has(name)) globals.set(name, buildArgs.get(name) ?? "");
+): GlobalArgs {
+  const values = new Map(platformArgs(platform, buildPlatform, target ?? "default"));
+  const declared = new Map<string, GlobalArg>();
+  for (const name of values.keys()) if (buildArgs.has(name)) values.set(name, buildArgs.get(name) ?? "");
   for (const { args, location } of globalArgs) {
     for (const { name, value } of args) {
       const given = buildArgs.get(name);
       if (given !== undefined) onArgUsed(name);
-      const expand = (word: string): string => expandAt(word, { location, escape: directives.escape, scope: globals });
+      const uses = new Set<string>();
+      const scope = recordingScope(values, (used) => uses.add(used));
+      const expand = (word: string): string => expandAt(word, { location, escape: directives.escape, scope });
       const chosen = given ?? (value === undefined ? undefined : expand(value));
-      if (chosen !== undefined) globals.set(name, chosen);
+      if (chosen !== undefined) values.set(name, chosen);
+      const before = uses.has(name) ? (declared.get(name)?.uses ?? []) : [];
+      declared.set(name, { name, value: values.get(name), location, uses: new Set([...uses, ...before]) });
     }
   }
-  return globals;
+  return { values, declared };
+}
+
+/** Values by name. */
+export type Lookup = Pick<ReadonlyMap<string, string>, "get">;
+
+/** `scope`, whose reader is told of each name that has a value. */
+export function recordingScope(scope: Lookup, onUsed: (name: string) => void): Lookup {
+  return {
+    get(name) {
+      const value = scope.get(name);
+      if (value !== undefined) onUsed(name);
+      return value;
+    },
+  };
 }
 
 /**
@@ -42,11 +70,7 @@ export function expandGlobalArgs(
  */
 export function expandAt(
   word: string,
-  {
-    location,
-    escape,
-    scope,
-  }: { readonly location: Location; readonly escape: string; readonly scope: ReadonlyMap<string, string> },
+  { location, escape, scope }: { readonly location: Location; readonly escape: string; readonly scope: Lookup },
 ): string {
   try {
     return expandWord(word, { lookup: (name) => scope.get(name), escape });

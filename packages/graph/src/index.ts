@@ -17,3 +17,4 @@ export type {
   StepOrigin,
   WorkdirStep,
 } from "./step.ts";
+export { type UsedArg } from "./used-args.ts";

@@ -31,6 +31,9 @@ export const PROXY_ARGS: readonly string[] = [
   "all_proxy",
 ];
 
+/** Args that a Dockerfile declares for scanners; they are no variables of its steps. */
+export const NON_ENV_ARGS: readonly string[] = ["BUILDKIT_SBOM_SCAN_CONTEXT", "BUILDKIT_SBOM_SCAN_STAGE"];
+
 /** Build args that steer the build and are no variables of the Dockerfile. */
 export const STEERING_ARGS: readonly string[] = [
   "SOURCE_DATE_EPOCH",

@@ -1,6 +1,7 @@
 import type { ContainerConfig, Descriptor, History, Image, Platform } from "@varve/oci";
 import type { Location } from "@varve/dockerfile";
 import type { GitSource } from "./git-source.ts";
+import type { UsedArg } from "./used-args.ts";
 
 /** What every step carries. `parent` links make each step's file system: the parent's, and this step's layer on it. */
 interface StepBase {
@@ -175,4 +176,6 @@ export interface BuildGraph {
   readonly steps: readonly Step[];
   /** Base images by the name the Dockerfile gives them: for metadata and provenance. */
   readonly bases: readonly { readonly reference: string; readonly descriptor: Descriptor }[];
+  /** Build args that count in it, in the order of lines. */
+  readonly args: readonly UsedArg[];
 }

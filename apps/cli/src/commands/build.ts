@@ -1,5 +1,5 @@
 import { relative, resolve } from "node:path";
-import { type LocalStore, openLocalStore } from "@varve/cache";
+import { type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile, type Warning } from "@varve/dockerfile";
 import { type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
 import { type BuildGraph, buildGraph } from "@varve/graph";
@@ -19,7 +19,11 @@ import {
 import { buildWithCaches } from "../build-with-caches.ts";
 import { type CacheWords, parseCaches } from "../cache-words.ts";
 import { openCaches } from "../caches.ts";
-import { openChecks, showChecks } from "../checks.ts";
+import { type Call, parseCall } from "../calls/call.ts";
+import { showMethods } from "../calls/help.ts";
+import { showOutline } from "../calls/outline.ts";
+import { showTargets } from "../calls/targets.ts";
+import { openChecks, showChecks } from "../calls/checks.ts";
 import { UsageError } from "../errors.ts";
 import type { Command } from "../command.ts";
 import { withConfig } from "../config/with-config.ts";
@@ -34,14 +38,13 @@ import type { Progress } from "../progress/progress.ts";
 import { removeStaleFiles, report } from "../report.ts";
 import { openSources, type Sources } from "../sources/open-sources.ts";
 import { storePath } from "../store-path.ts";
-import { showTargets } from "../targets.ts";
 import { VERSION } from "../version.ts";
 import { checkOutputs, type WriteContext } from "../write-outputs.ts";
 
 /** The words of a command line, read and found possible. */
 interface Plan extends Omit<WriteContext, "options"> {
   readonly flags: Parsed;
-  readonly method: "build" | "check" | "targets";
+  readonly call: Call;
   readonly outputs: readonly Output[];
   readonly caches: CacheWords;
   readonly started: number;
@@ -122,8 +125,7 @@ function planBuild(flags: Parsed, started: number): Plan {
   const tags = imageNames(flags.list("tag"));
   const annotations = Object.entries(keyValues(flags, "annotation"));
   checkOutputs(outputs, { tags, annotations });
-  const method = flags.is("check") ? "check" : oneOf(flags, "call", ["build", "check", "targets"]);
-  return { flags, method: method ?? "build", outputs, caches: parseCaches(flags), tags, annotations, started };
+  return { flags, call: parseCall(flags), outputs, caches: parseCaches(flags), tags, annotations, started };
 }
 
 function oneOf<T extends string>(flags: Parsed, name: string, words: readonly T[]): T | undefined {
@@ -134,8 +136,9 @@ function oneOf<T extends string>(flags: Parsed, name: string, words: readonly T[
 }
 
 async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> {
-  const { flags, method } = plan;
+  const { flags, call } = plan;
   const { store, progress, signal } = surroundings;
+  if (call.method === "help") return showMethods(call);
   const makeScratch = async (): Promise<string> => (await store()).makeTemporaryDirectory("tmp");
   const sources = await openSources(flags, {
     makeScratch,
@@ -144,19 +147,34 @@ async function runPlan(plan: Plan, surroundings: Surroundings): Promise<number> 
   });
   surroundings.onSource(sources);
   const source = { text: sources.dockerfile, file: sources.file };
-  switch (method) {
-    case "check":
+  switch (call.method) {
+    case "check": {
       progress.end();
-      return showChecks(source);
+      const override = buildArgs(flags).get("BUILDKIT_DOCKERFILE_CHECK");
+      return showChecks({ ...source, override, ignore: sources.contexts.get("")?.ignore }, call);
+    }
     case "targets":
       progress.end();
-      return showTargets(source);
+      return showTargets(source, call);
+    case "outline":
+      return outline(sources, plan, surroundings);
     case "build":
       await buildFrom(sources, plan, surroundings);
       return 0;
     default:
-      return method satisfies never;
+      return call.method satisfies never;
   }
+}
+
+async function outline(sources: Sources, plan: Plan, surroundings: Surroundings): Promise<number> {
+  const { flags, call } = plan;
+  const store = await surroundings.store();
+  await using cache = openBuildCache({ store, remotes: [], onWarning: surroundings.onWarning });
+  const options = createOptions(sources, plan, { ...surroundings, store, cache });
+  const [graph] = await createGraphs(sources, flags, { ...surroundings, options, onWarning: () => undefined });
+  surroundings.progress.end();
+  if (graph === undefined) throw new Error("Cannot outline: there is no platform");
+  return showOutline(graph, { text: sources.dockerfile, file: sources.file, target: flags.value("target") }, call);
 }
 
 async function buildFrom(sources: Sources, plan: Plan, surroundings: Surroundings): Promise<void> {
