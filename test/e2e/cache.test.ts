@@ -1,17 +1,194 @@
-import { describe, expect, test } from "vitest";
-import { Workspace } from "./varve.ts";
+import { execFileSync } from "node:child_process";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, test } from "vitest";
+import { type RunningCacheServer, startCacheServer } from "../../tools/cache-server.ts";
+import { type RunningRegistry, startRegistry } from "../../tools/registry.ts";
+import { busyboxArgs, type ProgressLine, runVarve, Workspace } from "./varve.ts";
 
-function slowFiles(work: Workspace): string {
-  return work.context({ Dockerfile: "FROM busybox\nRUN sleep 1; echo 1 >/one\nRUN echo 2 >/two\n" });
+interface CacheCounts {
+  readonly remote: number;
+  readonly waited: number;
+  readonly faults: number;
+  readonly transfers: {
+    readonly sent: number;
+    readonly received: number;
+    readonly sendSaved: number;
+    readonly receiveSaved: number;
+  };
 }
+
+interface Line extends ProgressLine {
+  readonly source?: string;
+  readonly message?: string;
+  readonly digest?: string;
+  readonly id?: string;
+  readonly ran?: number;
+  readonly cached?: number;
+  readonly cache?: CacheCounts;
+}
+
+const NOWHERE = ["-o", "type=image,store=false"];
+
+/** The events of a build and its result. */
+async function buildOn(
+  work: Workspace,
+  args: readonly string[],
+): Promise<{ readonly lines: readonly Line[]; readonly result: Line }> {
+  const lines = (await work.events(args)) as readonly Line[];
+  const result = lines.at(-1);
+  if (result?.type !== "result") throw new Error(`no result: ${JSON.stringify(result)}`);
+  return { lines, result };
+}
+
+const typesOf = (lines: readonly Line[], type: string): readonly Line[] => lines.filter((line) => line.type === type);
+
+/** 5,000 files of random bytes that are the same each time. */
+function largeTree(): Readonly<Record<string, string>> {
+  let state = 12_345;
+  const next = (): number => {
+    state = (Math.imul(state, 1_103_515_245) + 12_345) >>> 0;
+    return state >>> 8;
+  };
+  const files: Record<string, string> = { Dockerfile: "FROM scratch\nCOPY src /src\n" };
+  for (let number = 0; number < 5_000; number += 1) {
+    const text = Array.from({ length: 2_000 }, () => next().toString(36)).join("");
+    files[`src/${number % 50}/${number}.txt`] = text;
+  }
+  return files;
+}
+
+const CHANGED = { "src/7/2007.txt": "changed" };
 
 describe("builders that share a store", () => {
   test("make each step once, where they build the same at once", async () => {
     using work = new Workspace();
-    const context = slowFiles(work);
+    const context = work.context({ Dockerfile: "FROM busybox\nRUN sleep 1; echo 1 >/one\nRUN echo 2 >/two\n" });
     const outcomes = await Promise.all([1, 2, 3].map(() => work.build(["--progress=plain", context])));
-    const events = outcomes.map(({ stderr }) => stderr);
-    expect(events.join("\n").match(/CACHED/g)).toHaveLength(4);
+    expect(
+      outcomes
+        .map(({ stderr }) => stderr)
+        .join("\n")
+        .match(/CACHED/g),
+    ).toHaveLength(4);
     expect(new Set(outcomes.map(({ stdout }) => stdout)).size).toBe(1);
+  });
+});
+
+describe("a cache server", () => {
+  const root = mkdtempSync(join(tmpdir(), "varve-e2e-cache-"));
+  let server: RunningCacheServer;
+  let registry: RunningRegistry;
+
+  beforeAll(async () => {
+    server = await startCacheServer({ data: join(root, "data") });
+    registry = await startRegistry();
+  });
+  afterAll(async () => {
+    await server.stop();
+    await registry.stop();
+    rmSync(root, { recursive: true, force: true });
+  });
+
+  const FILES = {
+    Dockerfile: [
+      "FROM busybox AS tools",
+      "RUN mkdir /opt && echo tool >/opt/tool",
+      "FROM busybox",
+      "WORKDIR /app",
+      "COPY --from=tools /opt/tool tool",
+      "RUN dd if=/dev/urandom of=/random bs=1M count=2 2>/dev/null",
+      "COPY a.txt .",
+    ].join("\n"),
+    "a.txt": "a\n",
+  };
+
+  test("lets a second machine build without running a step or moving a layer", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    const tag = `${registry.host}/team/app`;
+    const made = await buildOn(first, ["--cache", server.url, "--push", "-t", `${tag}:1`, first.context(FILES)]);
+    expect(made.result).toMatchObject({ ran: 5, cached: 0, cache: { remote: 0, faults: 0 } });
+    const found = await buildOn(second, ["--cache", server.url, "--push", "-t", `${tag}:2`, second.context(FILES)]);
+    expect(found.result).toMatchObject({ id: made.result.id, ran: 0, cached: 5, cache: { remote: 5, faults: 0 } });
+    expect(found.result.cache?.transfers).toMatchObject({ received: 0, sent: 0 });
+    expect(typesOf(found.lines, "transfer")).toEqual([]);
+    expect(typesOf(found.lines, "step-cached").map(({ source }) => source)).toEqual(Array(5).fill("remote"));
+  });
+
+  test("gives the layers where they are asked for, all verified, and later builds need it for other stages only", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    const archive = second.file("app.tar");
+    const made = await buildOn(first, ["--cache", server.url, ...NOWHERE, first.context(FILES)]);
+    const context = second.context(FILES);
+    const found = await buildOn(second, ["--cache", server.url, "-o", `type=oci,dest=${archive}`, context]);
+    expect(found.result).toMatchObject({ id: made.result.id, ran: 0 });
+    expect(found.result.cache?.transfers.received).toBeGreaterThan(2_000_000);
+    execFileSync("skopeo", ["copy", "-q", `oci-archive:${archive}`, `dir:${second.file("copied")}`]);
+    await buildOn(second, ["--cache", server.url, context]);
+    const alone = await buildOn(second, [context]);
+    expect(alone.result).toMatchObject({ id: made.result.id, ran: 1, cached: 4 });
+  });
+
+  test("continues on the layers of others: a changed step runs on what was fetched", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    await buildOn(first, ["--cache", server.url, ...NOWHERE, first.context(FILES)]);
+    const files = { ...FILES, Dockerfile: `${FILES.Dockerfile}\nRUN cat /app/tool /app/a.txt >/all\n` };
+    const { result } = await buildOn(second, ["--cache", server.url, second.context(files)]);
+    expect(result).toMatchObject({ ran: 1, cached: 5, cache: { faults: 0 } });
+  });
+
+  test("is sent and gives little after one of many files changed", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    const before = await buildOn(first, ["--cache", server.url, first.context(largeTree())]);
+    const size = before.result.cache?.transfers.sent ?? 0;
+    expect(size).toBeGreaterThan(30_000_000);
+    await buildOn(second, ["--cache", server.url, second.context(largeTree())]);
+    const changed = await buildOn(first, ["--cache", server.url, first.context(CHANGED)]);
+    expect(changed.result.ran).toBe(1);
+    expect(changed.result.cache?.transfers.sent).toBeLessThan(size * 0.12);
+    const third = await buildOn(second, ["--cache", server.url, second.context(CHANGED)]);
+    expect(third.result).toMatchObject({ ran: 0, id: changed.result.id });
+    expect(third.result.cache?.transfers.received).toBeLessThan(size * 0.12);
+    expect(third.result.cache?.transfers.receiveSaved).toBeGreaterThan(size * 0.85);
+  });
+
+  test("lets one of many machines make each step, though some of them die", async () => {
+    const steps = ["a", "b", "c"].map(
+      (name) => `RUN sleep 1; echo ${name} $(cat /proc/sys/kernel/random/uuid) >/${name}`,
+    );
+    const Dockerfile = ["FROM busybox", ...steps].join("\n");
+    const machines = Array.from({ length: 8 }, () => new Workspace());
+    const args = ["build", "--progress=json", "--cache", server.url, ...(await busyboxArgs()), ...NOWHERE];
+    const outcomes = await Promise.all(
+      machines.map(async (work, number) =>
+        runVarve([...args, work.context({ Dockerfile })], {
+          env: { VARVE_STORE: work.store },
+          onStart: (child) => {
+            // Whoever is first to start a step of the first two machines dies in the middle of it.
+            if (number < 2)
+              child.stderr?.on(
+                "data",
+                (chunk: Buffer) =>
+                  chunk.includes("step-output") ||
+                  !chunk.includes('"name":"[2/4]') ||
+                  !chunk.includes("step-started") ||
+                  child.kill("SIGKILL"),
+              );
+          },
+        }),
+      ),
+    );
+    const survivors = outcomes.filter(({ code }) => code === 0);
+    const lines = survivors.flatMap(({ stderr }) => stderr.split("\n").filter((line) => line.startsWith("{")));
+    const events = lines.map((line) => JSON.parse(line) as Line);
+    expect(survivors.length).toBeGreaterThanOrEqual(6);
+    expect(typesOf(events, "step-finished").filter(({ name }) => name?.includes("RUN") === true)).toHaveLength(3);
+    expect(new Set(typesOf(events, "result").map(({ id }) => id)).size).toBe(1);
+    for (const work of machines) work[Symbol.dispose]();
   });
 });
