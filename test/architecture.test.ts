@@ -45,7 +45,9 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "jose",
     "level",
     "pino",
+    "preact",
     "prom-client",
+    "uplot",
   ],
 };
 

@@ -14,6 +14,7 @@ import { createAuthenticate } from "./authenticate.ts";
 import { explainWriteError, ServerError } from "./errors.ts";
 import { continueIfAsked } from "./request-body.ts";
 import { addBlobRoutes } from "./routes/blob-routes.ts";
+import { addDashboardRoutes } from "./routes/dashboard-routes.ts";
 import { addInsightRoutes } from "./routes/insight-routes.ts";
 import { addLeaseRoutes } from "./routes/lease-routes.ts";
 import { addMountRoutes } from "./routes/mount-routes.ts";
@@ -76,6 +77,7 @@ export async function createApp(server: Server, log: FastifyInstance["log"]): Pr
     { prefix: PROTOCOL_PATH },
   );
   await app.register(async (routes) => addServiceRoutes(routes, server));
+  addDashboardRoutes(app);
   app.get("/openapi.json", { schema: { summary: "This description" } }, async () => app.swagger());
   await app.ready();
   return app;
