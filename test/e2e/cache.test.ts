@@ -11,6 +11,7 @@ interface CacheCounts {
   readonly remote: number;
   readonly waited: number;
   readonly faults: number;
+  readonly timeSaved: number;
   readonly transfers: {
     readonly sent: number;
     readonly received: number;
@@ -114,6 +115,15 @@ describe("a cache server", () => {
     expect(found.result).toMatchObject({ id: made.result.id, ran: 0, cached: 5, cache: { remote: 5, faults: 0 } });
     expect(found.result.cache?.transfers).toMatchObject({ received: 0, sent: 0 });
     expect(typesOf(found.lines, "transfer")).toEqual([]);
+    const builds = (await (await fetch(`${server.url}/varve/v1/builds`)).json()) as {
+      readonly builds: readonly object[];
+    };
+    expect(builds.builds[0]).toMatchObject({
+      project: "team/app",
+      outcome: "built",
+      counts: { "hit-remote": 5 },
+      timeSaved: found.result.cache?.timeSaved,
+    });
     expect(typesOf(found.lines, "step-cached").map(({ source }) => source)).toEqual(Array(5).fill("remote"));
   });
 

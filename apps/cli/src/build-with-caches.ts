@@ -1,7 +1,8 @@
-import { CacheError } from "@varve/cache";
-import { build, type BuildOptions, type BuildResult, completeInStore } from "@varve/executor";
+import { type BuildReport, CacheError } from "@varve/cache";
+import { build, type BuildOptions, type BuildResult, completeInStore, type OnBuildEvent } from "@varve/executor";
 import type { BuildGraph } from "@varve/graph";
 import type { Digest } from "@varve/oci";
+import { type BuildLog, createBuildLog } from "./build-log.ts";
 import type { CacheWords } from "./cache-words.ts";
 import type { Caches } from "./caches.ts";
 import { isStreamed, type Output } from "./outputs.ts";
@@ -15,6 +16,9 @@ const ROUNDS = 10;
 export interface BuildTask extends Omit<WriteContext, "options"> {
   readonly outputs: readonly Output[];
   readonly caches: CacheWords;
+  /** What the dashboard of a cache server calls it. */
+  readonly project: string;
+  readonly target: string;
 }
 
 export interface Built {
@@ -28,16 +32,45 @@ export async function buildWithCaches(
   task: BuildTask,
   { options, caches }: { readonly options: BuildOptions; readonly caches: Caches },
 ): Promise<Built> {
+  if (!caches.isShared) return buildInRounds(graphs, task, options);
   const { limit } = task.caches.upload;
+  const log = createBuildLog();
+  const onEvent: OnBuildEvent = (event) => {
+    log.onEvent(event);
+    options.onEvent(event);
+  };
   let layers: ReadonlySet<Digest> = new Set();
+  let outcome: BuildReport["outcome"] = "failed";
   try {
-    const built = await buildInRounds(graphs, task, options);
+    const built = await buildInRounds(graphs, task, { ...options, onEvent });
     layers = new Set(built.result.images.flatMap((image) => image.layers.map(({ layer }) => layer.diffId)));
+    outcome = "built";
     return built;
   } finally {
-    if (caches.isShared && !options.signal.aborted)
-      await inPhase("sending to the cache", options.onEvent, () => caches.cache.finish({ limit, layers }));
+    if (!options.signal.aborted)
+      await inPhase("sending to the cache", options.onEvent, async () => {
+        await caches.cache.finish({ limit, layers });
+        await reportBuild(log, { task, outcome, caches });
+      });
   }
+}
+
+/** Nobody waits long for a dashboard: milliseconds. */
+const REPORT_LIMIT = 2_000;
+
+async function reportBuild(
+  log: BuildLog,
+  {
+    task,
+    outcome,
+    caches,
+  }: { readonly task: BuildTask; readonly outcome: BuildReport["outcome"]; readonly caches: Caches },
+): Promise<void> {
+  const counts = caches.cache.counts();
+  if (counts.faults > 0) return;
+  const { project, target } = task;
+  const report = log.report({ project, target, outcome, counts });
+  await caches.server?.report(report, { signal: AbortSignal.timeout(REPORT_LIMIT) }).catch(() => undefined);
 }
 
 async function buildInRounds(graphs: readonly BuildGraph[], task: BuildTask, options: BuildOptions): Promise<Built> {

@@ -62,7 +62,7 @@ export function parseCaches(flags: Parsed, environment: NodeJS.ProcessEnv = proc
     ...flags.list("cache-to").map((text) => parseOciCache(text, "to")),
   ];
   return {
-    url: url === "" ? undefined : checkUrl(url),
+    url: url === "" ? undefined : parseUrl(url),
     token: environment["VARVE_CACHE_TOKEN"] === "" ? undefined : environment["VARVE_CACHE_TOKEN"],
     verifyKeys: flags.list("cache-verify-key").map(checkKey),
     upload: parseUpload(flags.value("cache-upload") ?? environment["VARVE_CACHE_UPLOAD"] ?? "background"),
@@ -71,7 +71,8 @@ export function parseCaches(flags: Parsed, environment: NodeJS.ProcessEnv = proc
   };
 }
 
-function checkUrl(text: string): string {
+/** The URL of a cache server, as it is remembered. @throws UsageError */
+export function parseUrl(text: string): string {
   const url = URL.canParse(text) ? new URL(text) : undefined;
   if (url !== undefined && ["http:", "https:"].includes(url.protocol) && url.username === "")
     return text.replace(/\/+$/, "");

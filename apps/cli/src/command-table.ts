@@ -108,6 +108,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/cache-du.ts")).cacheDuCommand,
   },
   {
+    name: "cache trust",
+    summary: "Forget the keys of a cache server whose keys were replaced",
+    load: async () => (await import("./commands/cache-trust.ts")).cacheTrustCommand,
+  },
+  {
     name: "cache verify",
     summary: "Read every blob of the store, and name those that are damaged",
     load: async () => (await import("./commands/cache-verify.ts")).cacheVerifyCommand,

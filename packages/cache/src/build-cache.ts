@@ -26,6 +26,8 @@ export interface CacheCounts {
   readonly transfers: TransferCounts;
   /** Milliseconds that the steps took which were found, when they ran. */
   readonly timeSaved: number;
+  /** Bytes of the layers of these steps. */
+  readonly bytesSaved: number;
 }
 
 /** How long to wait for uploads at the end. */
@@ -83,7 +85,7 @@ class TieredCache implements OpenBuildCache {
   #plan: (() => Promise<ResolveRequest>) | undefined;
   #foreseen: Promise<ReadonlyMap<CacheKey, Promised>> | undefined;
   readonly #waits = new Map<CacheKey, { readonly since: number; count: number }>();
-  readonly #counts = { remote: 0, waited: 0, timeSaved: 0 };
+  readonly #counts = { remote: 0, waited: 0, timeSaved: 0, bytesSaved: 0 };
 
   constructor({ store, remotes, onWarning }: BuildCacheOptions) {
     this.#store = store;
@@ -155,6 +157,7 @@ class TieredCache implements OpenBuildCache {
   #count(found: FoundRecord): FoundRecord {
     if (found.source !== "local") this.#counts[found.source] += 1;
     this.#counts.timeSaved += found.record.duration;
+    this.#counts.bytesSaved += found.record.layer?.descriptor.size ?? 0;
     this.#uploads.offer(found.record);
     return found;
   }

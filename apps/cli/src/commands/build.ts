@@ -1,4 +1,4 @@
-import { relative, resolve } from "node:path";
+import { basename, relative, resolve } from "node:path";
 import { type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile, type Warning } from "@varve/dockerfile";
 import { type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
@@ -187,7 +187,11 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
   const options = createOptions(sources, plan, { ...surroundings, store, cache });
   const graphs = await createGraphs(sources, flags, { ...surroundings, options });
   checkEntitlements(graphs, entitlements(flags));
-  const { result, written } = await buildWithCaches(graphs, plan, { options, caches });
+  const { result, written } = await buildWithCaches(
+    graphs,
+    { ...plan, project: projectOf(sources, plan.tags), target: flags.value("target") ?? "" },
+    { options, caches },
+  );
   progress.end();
   await report(result, written, {
     ...plan,
@@ -195,6 +199,11 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
     duration: performance.now() - plan.started,
     asJson: isJson(flags),
   });
+}
+
+/** The image's repository; where it has no name, that of the context's directory. */
+function projectOf({ contexts }: Sources, [tag]: readonly Reference[]): string {
+  return tag?.repository ?? basename(contexts.get("")?.path ?? "");
 }
 
 /** What the executor is handed, of a command line with the flags of a build. */
