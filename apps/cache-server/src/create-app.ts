@@ -147,6 +147,8 @@ function limitBodyTime(app: FastifyInstance, timeout: number): void {
 
 function measure(app: FastifyInstance, { metrics }: Server): void {
   app.addHook("onResponse", async (request, reply) => {
+    // A body that nobody wanted is let pass, so that the connection can be used again.
+    if (!request.raw.readableEnded) request.raw.resume();
     const route = request.routeOptions.url ?? "unknown";
     const seconds = reply.elapsedTime / 1000;
     metrics.request({ route, method: request.method, status: String(reply.statusCode) }, seconds);

@@ -121,6 +121,12 @@ export const SETTINGS_SCHEMA: SettingsSchema = {
       default: 3_600_000,
       description: "Of uploads that nobody touches",
     },
+    holdNew: {
+      type: "integer",
+      minimum: 0,
+      default: 600_000,
+      description: "Time in which a new blob is not evicted, so that a record can name it",
+    },
     useGranularity: {
       type: "integer",
       minimum: 0,

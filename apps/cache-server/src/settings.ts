@@ -29,6 +29,7 @@ export interface Settings {
   readonly bodyTimeout: number;
   readonly uploadLifetime: number;
   readonly useGranularity: number;
+  readonly holdNew: number;
 }
 
 /** Settings as a file, the environment or flags give them: names and values of the schema. */

@@ -25,6 +25,7 @@ export interface RunningServer {
 
 /** How often what was counted is written down, and old tokens are forgotten. Milliseconds. */
 const TEND_EVERY = 10_000;
+const IDLE_CHECK_EVERY = 50;
 
 /**
  * Starts a server with these settings.
@@ -121,8 +122,11 @@ async function stop(app: FastifyInstance, { settings, stopping, close, log }: St
     log.warn("cutting off what is still under way");
     app.server.closeAllConnections();
   }, settings.drainTimeout);
+  // Connections that become idle later would be kept for the next request.
+  const tidy = setInterval(() => app.server.closeIdleConnections(), IDLE_CHECK_EVERY);
   await app.close();
   clearTimeout(cut);
+  clearInterval(tidy);
   await close();
   log.info("stopped");
 }

@@ -67,6 +67,7 @@ async function purgeStopped(data: string, wanted: Invalidation): Promise<Purged>
     mountBudget: 0,
     uploadLifetime: 0,
     useGranularity: 0,
+    holdNew: 0,
     onWarning: (message) => process.stderr.write(`WARNING ${message}\n`),
   });
   return invalidate(storage.database, wanted);

@@ -49,12 +49,11 @@ export interface BlobsOptions {
   /** Between placing a file with its row, and removing both. */
   readonly lock: KeyedLock;
   readonly quotas: Quotas;
+  /** How long a new blob is not evicted: until the record that names it can come. Milliseconds. */
+  readonly holdNew: number;
   /** Told of a blob whose file is not there, or has another size. */
   readonly onDamaged: (digest: Digest) => void;
 }
-
-/** How long a blob that was just sent is not evicted: until the record that names it can come. Milliseconds. */
-const HOLD_NEW = 600_000;
 
 /** Blobs in these files, known by these rows. */
 export function createBlobs(options: BlobsOptions): Blobs {
@@ -118,11 +117,11 @@ async function openFile(
 async function adoptFile(
   path: string,
   { digest, size, lane, parts }: ExpectedBlob & { readonly parts: readonly UploadPart[] },
-  { database, files, holds, lock, quotas }: BlobsOptions,
+  { database, files, holds, lock, quotas, holdNew }: BlobsOptions,
 ): Promise<void> {
   await lock(digest, async () => {
     await files.place(path, digest);
-    holds.holdFor(digest, HOLD_NEW);
+    holds.holdFor(digest, holdNew);
     try {
       await database.change((rows) => {
         addBlob(rows, digest, { size, parts });

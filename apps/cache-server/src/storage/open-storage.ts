@@ -45,6 +45,8 @@ export interface StorageOptions {
   readonly uploadLifetime: number;
   /** How exactly the last use of a blob is known. Milliseconds. */
   readonly useGranularity: number;
+  /** How long a new blob is not evicted, so that a record can name it. Milliseconds. */
+  readonly holdNew: number;
   readonly onWarning: (message: string) => void;
 }
 
@@ -83,7 +85,7 @@ async function checkFormat(path: string): Promise<void> {
 }
 
 async function assemble(path: string, database: Database, options: StorageOptions): Promise<Storage> {
-  const { budget, minFree, quotas, mountBudget, uploadLifetime, useGranularity, onWarning } = options;
+  const { budget, minFree, quotas, mountBudget, uploadLifetime, useGranularity, holdNew, onWarning } = options;
   const files = await openBlobFiles(path);
   const keys = await openSigningKeys(join(path, "keys.json"));
   const [holds, lock, uses] = [createHolds(), createKeyedLock(), createUses(database, useGranularity)];
@@ -93,7 +95,7 @@ async function assemble(path: string, database: Database, options: StorageOption
     onWarning(`Blob "${digest}" is damaged on disk and was removed`);
     removeBlob(digest).catch((error: unknown) => onWarning(`Cannot remove blob "${digest}": ${String(error)}`));
   };
-  const blobs = createBlobs({ database, files, room, holds, uses, lock, quotas, onDamaged });
+  const blobs = createBlobs({ database, files, room, holds, uses, lock, quotas, holdNew, onDamaged });
   const lifetime = uploadLifetime;
   const uploads = await openUploads({ database, files, blobs, room, holds, quotas, lifetime });
   const tend = (): Promise<void> =>
