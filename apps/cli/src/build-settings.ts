@@ -16,7 +16,7 @@ import { parseOptions } from "./csv.ts";
 import { UsageError } from "./errors.ts";
 import type { Parsed } from "./flags.ts";
 
-const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3 };
+const UNITS: Readonly<Record<string, number>> = { "": 1, b: 1, k: 1024, m: 1024 ** 2, g: 1024 ** 3, t: 1024 ** 4 };
 
 /** `--build-arg`: a name alone takes its value from the environment, and counts as not given where that has none. */
 export function buildArgs(flags: Parsed): ReadonlyMap<string, string> {
@@ -155,8 +155,9 @@ function parseUlimit(text: string): RunDefaults["ulimits"][number] {
   return { name, soft: Number(soft), hard: Number(hard) };
 }
 
-function parseBytes(text: string): number {
-  const match = /^(\d+(?:\.\d+)?)([kmg]?)b?$/i.exec(text);
-  if (match === null) throw new UsageError(`Cannot use size "${text}": wanted a number of bytes, or with k, m or g`);
+/** Bytes, or with a unit of 1024: `64m`, `10GB`. @throws UsageError */
+export function parseBytes(text: string): number {
+  const match = /^(\d+(?:\.\d+)?)([kmgt]?)i?b?$/i.exec(text);
+  if (match === null) throw new UsageError(`Cannot use size "${text}": wanted a number of bytes, or with k, m, g or t`);
   return Math.floor(Number(match[1]) * (UNITS[(match[2] ?? "").toLowerCase()] ?? 1));
 }

@@ -7,6 +7,7 @@ import type { CacheWords } from "./cache-words.ts";
 import type { Caches } from "./caches.ts";
 import { isStreamed, type Output } from "./outputs.ts";
 import { inPhase } from "./phase.ts";
+import { tryToKeepWithinBudget } from "./store-budget.ts";
 import { type WriteContext, writeOutputs, type Written } from "./write-outputs.ts";
 
 /** How often a build is begun: a cache that promised a blob and does not give it costs a round. */
@@ -26,11 +27,27 @@ export interface Built {
   readonly written: Written;
 }
 
-/** Builds and writes. What was made is sent to others even where the build fails later: the next one has it then. */
+interface BuildPlaces {
+  readonly options: BuildOptions;
+  readonly caches: Caches;
+}
+
+/** Builds and writes, and makes room in the store after it made something. */
 export async function buildWithCaches(
   graphs: readonly BuildGraph[],
   task: BuildTask,
-  { options, caches }: { readonly options: BuildOptions; readonly caches: Caches },
+  places: BuildPlaces,
+): Promise<Built> {
+  const built = await buildAndSend(graphs, task, places);
+  if (built.result.counts.ran > 0) await tryToKeepWithinBudget(places.options);
+  return built;
+}
+
+/** What was made is sent to others even where the build fails later: the next one has it then. */
+async function buildAndSend(
+  graphs: readonly BuildGraph[],
+  task: BuildTask,
+  { options, caches }: BuildPlaces,
 ): Promise<Built> {
   if (!caches.isShared) return buildInRounds(graphs, task, options);
   const { limit } = task.caches.upload;

@@ -113,6 +113,11 @@ export const COMMANDS: readonly CommandEntry[] = [
     load: async () => (await import("./commands/cache-trust.ts")).cacheTrustCommand,
   },
   {
+    name: "cache prune",
+    summary: "Free disk space of the store",
+    load: async () => (await import("./commands/cache-prune.ts")).cachePruneCommand,
+  },
+  {
     name: "cache verify",
     summary: "Read every blob of the store, and name those that are damaged",
     load: async () => (await import("./commands/cache-verify.ts")).cacheVerifyCommand,

@@ -7,6 +7,8 @@ export {
   type BuildCache,
   type Cache,
   type CacheIndex,
+  type Evicted,
+  type EvictOptions,
   type FoundRecord,
   type Lease,
   type LocalStore,
@@ -59,3 +61,4 @@ export { openServerCache, type ServerCache, type ServerCacheOptions } from "./re
 export { createTokenSource } from "./remote/token.ts";
 export { type Server } from "./remote/transport.ts";
 export { signatureInput, signRecord, type UnsignedRecord, verifyRecord } from "./remote/record-signature.ts";
+export { diskUsage } from "./stored-items.ts";

@@ -3,13 +3,18 @@ import { join } from "node:path";
 import { Readable } from "node:stream";
 import { type BlobWriter, type Descriptor, type Layout, OciError, type TransferOptions } from "@varve/oci";
 import { CacheError } from "./errors.ts";
+import { touch } from "./touch.ts";
 
 /** The store's blobs: an OCI layout whose failures are told in the store's words, and whose damaged blobs are set aside. */
 export function createLocalContent(layout: Layout): Layout {
   return {
     path: layout.path,
     blobPath: (digest) => layout.blobPath(digest),
-    exists: (descriptor) => layout.exists(descriptor),
+    exists(descriptor) {
+      // Whoever asks is going to use it: eviction in any process leaves it alone from now on.
+      touch(layout.blobPath(descriptor.digest));
+      return layout.exists(descriptor);
+    },
     list: () => layout.list(),
     resolve: (tag) => layout.resolve(tag),
     tag: (descriptor, tag) => explain(layout.path, () => layout.tag(descriptor, tag)),

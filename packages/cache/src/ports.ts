@@ -108,6 +108,27 @@ export interface Memo {
   put(namespace: string, key: string, value: Uint8Array): Promise<void>;
 }
 
+/** What eviction may take. */
+export interface EvictOptions {
+  /** Bytes that the store may still take afterwards; undefined: all goes that may. */
+  readonly maxUsedSpace: number | undefined;
+  /** What was used since then stays: milliseconds since 1970; undefined: nothing stays for that. */
+  readonly unusedSince: number | undefined;
+  /** `keep`: images with a name stay whole. */
+  readonly images: "keep" | "evict";
+  /** Extracted layers that stay: diff IDs. */
+  readonly pinned: ReadonlySet<Digest>;
+  readonly signal: AbortSignal;
+}
+
+/** What eviction did. Bytes on the disk. */
+export interface Evicted {
+  readonly items: number;
+  readonly bytes: number;
+  /** What the store takes now. */
+  readonly remaining: number;
+}
+
 /** The store of one user on one machine, shared by all builds that run there. */
 export interface LocalStore extends Cache, AsyncDisposable {
   /** Root of the store; absolute. */
@@ -123,4 +144,6 @@ export interface LocalStore extends Cache, AsyncDisposable {
   makeTemporaryDirectory(parent: "tmp" | "mounts"): Promise<string>;
   /** Marks what this process uses, so that eviction in any process leaves it alone until disposal. */
   use(digests: readonly Digest[]): void;
+  /** Removes what was not used for the longest time, and never what a running process may need. */
+  evict(options: EvictOptions): Promise<Evicted>;
 }

@@ -1,5 +1,5 @@
 import { existsSync } from "node:fs";
-import { mkdir, rename, rm } from "node:fs/promises";
+import { mkdir, rename, rm, utimes } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import type { LocalStore } from "@varve/cache";
 import {
@@ -169,6 +169,8 @@ async function extract(layer: RootfsLayer, options: LayersOptions): Promise<void
 
 async function moveInPlace(from: string, to: string): Promise<void> {
   await mkdir(dirname(to), { recursive: true });
+  // Its time is when it was last used, from the start: what eviction goes by.
+  await utimes(from, new Date(), new Date());
   try {
     await rename(from, to);
   } catch (cause) {

@@ -1,6 +1,5 @@
-import { type Dirent, lstatSync, readdirSync } from "node:fs";
 import { join } from "node:path";
-import { type LocalStore, openLocalStore } from "@varve/cache";
+import { diskUsage, type LocalStore, openLocalStore } from "@varve/cache";
 import type { Command } from "../command.ts";
 import { formatTable } from "../format-table.ts";
 import { formatBytes } from "../progress/progress.ts";
@@ -29,7 +28,7 @@ const PARTS: readonly (readonly [name: string, purpose: string])[] = [
 ];
 
 function showSizes(store: LocalStore): void {
-  const sizes = PARTS.map(([name, purpose]) => ({ name, purpose, bytes: sizeOf(join(store.path, name)) }));
+  const sizes = PARTS.map(([name, purpose]) => ({ name, purpose, bytes: diskUsage(join(store.path, name)) }));
   const total = sizes.reduce((sum, { bytes }) => sum + bytes, 0);
   process.stdout.write(
     formatTable([
@@ -38,26 +37,4 @@ function showSizes(store: LocalStore): void {
       ["all", formatBytes(total), store.path],
     ]),
   );
-}
-
-/** Bytes on the disk of all below `path`, each file once however many names it has; 0 where there is nothing. */
-function sizeOf(path: string, seen: Set<string> = new Set()): number {
-  let sum = 0;
-  for (const entry of entriesOf(path)) {
-    const child = join(path, entry.name);
-    const stat = lstatSync(child, { throwIfNoEntry: false });
-    if (stat === undefined || seen.has(`${stat.dev}:${stat.ino}`)) continue;
-    seen.add(`${stat.dev}:${stat.ino}`);
-    sum += stat.blocks * 512 + (stat.isDirectory() ? sizeOf(child, seen) : 0);
-  }
-  return sum;
-}
-
-/** What a build removes meanwhile is not there. */
-function entriesOf(path: string): readonly Dirent[] {
-  try {
-    return readdirSync(path, { withFileTypes: true });
-  } catch {
-    return [];
-  }
 }

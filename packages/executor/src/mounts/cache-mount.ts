@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, open, readFile, rename, rm } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readFile, rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { RunMount } from "@varve/graph";
@@ -20,6 +20,8 @@ export async function openCacheMount(mount: CacheMount, context: MountContext): 
   const { session } = context;
   const parent = join(session.options.store.path, "cache-mounts", cacheName(mount));
   await mkdir(parent, { recursive: true });
+  // Its time is when it was last used: what eviction goes by.
+  await utimes(parent, new Date(), new Date());
   const slot = mount.sharing === "shared" ? "0" : await lockSlot(parent, mount.sharing, context);
   const source = join(parent, slot);
   await makeCache(source, mount, context);

@@ -1,5 +1,5 @@
 import { closeSync, constants, openSync } from "node:fs";
-import { mkdir, rename, rm, symlink } from "node:fs/promises";
+import { mkdir, rename, rm, symlink, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
@@ -65,6 +65,8 @@ function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySna
     diff,
     async commit(path) {
       trimUpper(upper, await diff(), xattrs);
+      // Its time is when it was last used, from the start: what eviction goes by.
+      await utimes(upper, new Date(), new Date());
       await rename(upper, path).catch((cause: NodeJS.ErrnoException) => {
         if (cause.code !== "ENOTEMPTY" && cause.code !== "EEXIST") throw cause;
       });
