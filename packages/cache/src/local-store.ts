@@ -21,6 +21,7 @@ export interface LocalStoreOptions {
 
 const VERSION = 1;
 const VERSION_FILE = "varve-store";
+
 /**
  * Opens the store at `path` and makes it where there is none. Many processes may have it open at once.
  * @throws CacheError `FORMAT_UNSUPPORTED` for a store of a newer varve, `STORE_UNWRITABLE`, `DISK_FULL`.

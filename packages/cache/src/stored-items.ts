@@ -5,7 +5,7 @@ import type { Memo } from "./ports.ts";
 
 /** Something in the store that can be evicted by itself. */
 export interface StoredItem {
-  readonly kind: "blob" | "layer" | "cache-mount" | "damaged";
+  readonly kind: "blob" | "layer" | "cache-mount" | "memo" | "damaged";
   readonly path: string;
   /** Of a blob; the diff ID of an extracted layer. */
   readonly digest: Digest | undefined;
@@ -20,7 +20,7 @@ const SIZES = "layer-size/1";
 /** All of it; what another process removes meanwhile is left out. */
 export async function listStoredItems(root: string, memo: Memo): Promise<readonly StoredItem[]> {
   const layers = await Promise.all(listLayers(root).map((layer) => measureLayer(layer, memo)));
-  return [...listBlobs(root), ...layers, ...listCacheMounts(root), ...listDamaged(root)];
+  return [...listBlobs(root), ...layers, ...listCacheMounts(root), ...listMemos(root), ...listDamaged(root)];
 }
 
 function listBlobs(root: string): readonly StoredItem[] {
@@ -62,6 +62,17 @@ function listCacheMounts(root: string): readonly StoredItem[] {
       ? []
       : [{ kind: "cache-mount", path, digest: undefined, bytes: diskUsage(path), lastUsed: stat.mtimeMs }];
   });
+}
+
+/** Values that are files of their own; lost without harm. */
+function listMemos(root: string): readonly StoredItem[] {
+  return entriesOf(join(root, "memo")).flatMap(({ name }) =>
+    hexNames(join(root, "memo", name)).flatMap(({ path }) => {
+      const stat = lstatSync(path, { throwIfNoEntry: false });
+      if (stat === undefined) return [];
+      return [{ kind: "memo", path, digest: undefined, bytes: stat.blocks * 512, lastUsed: stat.mtimeMs }];
+    }),
+  );
 }
 
 function listDamaged(root: string): readonly StoredItem[] {

@@ -22,8 +22,10 @@ const PARTS: readonly (readonly [name: string, purpose: string])[] = [
   ["blobs", "layers, manifests and configs, as an OCI layout"],
   ["layers", "extracted layers, for RUN and COPY --from"],
   ["index", "records of steps, digests of files"],
+  ["memo", "larger values, such as digests of files"],
   ["cache-mounts", "files of RUN --mount=type=cache"],
   ["mounts", "root file systems of steps that run now"],
+  ["mounted", "images of varve mount"],
   ["tmp", "what is being written"],
 ];
 
