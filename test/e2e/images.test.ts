@@ -179,7 +179,7 @@ describe("with an image in the store,", () => {
     const store = work.file("other-store");
     const loaded = await work.run(["load"], {
       env: { VARVE_STORE: store },
-      input: readFileSync(work.file("both.tar")) as unknown as string,
+      input: readFileSync(work.file("both.tar")),
     });
     expect(loaded.stdout).toBe("Loaded image: app:1\nLoaded image: app:2\n");
   });

@@ -33,7 +33,7 @@ export interface ProgressLine {
 export interface RunOptions {
   readonly env?: Readonly<Record<string, string>>;
   readonly onStart?: (child: ChildProcess) => void;
-  readonly input?: string;
+  readonly input?: string | Uint8Array;
 }
 
 /** A directory for one test, with a store of its own; gone after `using`. */

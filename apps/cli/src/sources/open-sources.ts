@@ -8,7 +8,7 @@ import { CodedError } from "@varve/oci";
 import { buildArgs, secrets } from "../build-settings.ts";
 import { type CliErrorCode, UsageError } from "../errors.ts";
 import type { Parsed } from "../flags.ts";
-import { isPlace } from "../places/place.ts";
+import { isPlace, parsePlace } from "../places/place.ts";
 import { fetchContext, fetchFile, isHttp, isRemote, type RemoteOptions } from "./remote-context.ts";
 import { readStandardInput, readStandardInputText } from "./standard-input.ts";
 
@@ -177,6 +177,7 @@ async function openNamedContexts(
     const name = text.slice(0, equals).toLowerCase();
     const place = text.slice(equals + 1);
     if (isPlace(place)) {
+      parsePlace(place);
       named.set(name, { type: "image", reference: place });
       continue;
     }
