@@ -6,6 +6,7 @@ import {
   encodeImageConfig,
   encodeIndex,
   encodeManifest,
+  formatPlatform,
   hexOf,
   type ImageConfig,
   type Layer,
@@ -35,10 +36,18 @@ export interface RewriteOptions {
   readonly annotations: Annotations;
 }
 
+type AnnotationSet = Readonly<Record<string, string>>;
+
+/** Annotations by where they go. */
 export interface Annotations {
-  readonly manifest: Readonly<Record<string, string>>;
-  readonly index: Readonly<Record<string, string>>;
-  readonly manifestDescriptor: Readonly<Record<string, string>>;
+  readonly manifest: AnnotationSet;
+  readonly index: AnnotationSet;
+  /** In the index. */
+  readonly manifestDescriptor: AnnotationSet;
+  /** Where the image is named: a layout's index.json. */
+  readonly indexDescriptor?: AnnotationSet;
+  /** Those of one platform's image alone, by the platform's name. */
+  readonly ofPlatform?: Readonly<Record<string, Pick<Annotations, "manifest" | "manifestDescriptor">>>;
 }
 
 /** The images of a build as an exporter shall write them; the result itself where nothing is asked for. */
@@ -68,9 +77,8 @@ export async function rewriteImages(
 }
 
 function isAsked({ mediaTypes, forceCompression, clampTimes, annotations }: RewriteOptions): boolean {
-  const annotated = [annotations.manifest, annotations.index, annotations.manifestDescriptor].some(
-    (each) => Object.keys(each).length > 0,
-  );
+  const { ofPlatform = {}, ...sets } = annotations;
+  const annotated = Object.keys(ofPlatform).length > 0 || Object.values(sets).some((each) => !isEmpty(each));
   return mediaTypes === "docker" || forceCompression !== undefined || clampTimes !== undefined || annotated;
 }
 
@@ -83,17 +91,34 @@ async function rewriteImage(image: BuiltImage, rewrite: RewriteOptions, options:
   };
   const encodedConfig = encodeImageConfig(config);
   await options.store.content.push(encodedConfig.descriptor, chunk(encodedConfig.bytes));
-  const annotations = { ...image.manifest.annotations, ...rewrite.annotations.manifest };
+  const asked = annotationsOf(image, rewrite.annotations).manifest;
+  const annotations = { ...image.manifest.annotations, ...asked };
   const manifest: Manifest = {
     schemaVersion: 2,
     mediaType: typed(MEDIA_TYPES.manifest, rewrite),
     config: { ...encodedConfig.descriptor, mediaType: typed(MEDIA_TYPES.config, rewrite) },
     layers: layers.map(({ layer }) => ({ ...layer.descriptor, mediaType: typed(layer.descriptor.mediaType, rewrite) })),
-    ...(Object.keys(annotations).length === 0 ? {} : { annotations }),
+    ...(isEmpty(annotations) ? {} : { annotations }),
   };
   const encoded = encodeManifest(manifest);
   await options.store.content.push(encoded.descriptor, chunk(encoded.bytes));
   return { platform: image.platform, descriptor: encoded.descriptor, manifest, config, layers };
+}
+
+function isEmpty(set: AnnotationSet): boolean {
+  return Object.keys(set).length === 0;
+}
+
+/** Those of all platforms, and those of the image's own. */
+function annotationsOf(
+  { platform }: BuiltImage,
+  { manifest, manifestDescriptor, ofPlatform = {} }: Annotations,
+): Pick<Annotations, "manifest" | "manifestDescriptor"> {
+  const own = ofPlatform[formatPlatform(platform)];
+  return {
+    manifest: { ...manifest, ...own?.manifest },
+    manifestDescriptor: { ...manifestDescriptor, ...own?.manifestDescriptor },
+  };
 }
 
 function typed(mediaType: string, { mediaTypes }: RewriteOptions): string {
@@ -185,21 +210,22 @@ async function describe(
 ): Promise<Descriptor> {
   const { annotations } = rewrite;
   const [first, ...others] = images;
-  const isSingle =
-    others.length === 0 &&
-    Object.keys(annotations.index).length === 0 &&
-    Object.keys(annotations.manifestDescriptor).length === 0;
-  if (first !== undefined && isSingle) return first.descriptor;
-  const extra =
-    Object.keys(annotations.manifestDescriptor).length === 0 ? {} : { annotations: annotations.manifestDescriptor };
+  const manifests = images.map((image) => {
+    const extra = annotationsOf(image, annotations).manifestDescriptor;
+    return { ...image.descriptor, platform: image.platform, ...(isEmpty(extra) ? {} : { annotations: extra }) };
+  });
+  const isPlain = isEmpty(annotations.index) && manifests.every((each) => !("annotations" in each));
+  const { indexDescriptor = {} } = annotations;
+  const named = isEmpty(indexDescriptor) ? {} : { annotations: indexDescriptor };
+  if (first !== undefined && others.length === 0 && isPlain) return { ...first.descriptor, ...named };
   const encoded = encodeIndex({
     schemaVersion: 2,
     mediaType: typed(MEDIA_TYPES.index, rewrite),
-    manifests: images.map(({ descriptor, platform }) => ({ ...descriptor, platform, ...extra })),
-    ...(Object.keys(annotations.index).length === 0 ? {} : { annotations: annotations.index }),
+    manifests,
+    ...(isEmpty(annotations.index) ? {} : { annotations: annotations.index }),
   });
   await options.store.content.push(encoded.descriptor, chunk(encoded.bytes));
-  return encoded.descriptor;
+  return { ...encoded.descriptor, ...named };
 }
 
 async function* chunk(bytes: Uint8Array): AsyncGenerator<Uint8Array> {

@@ -62,8 +62,9 @@ export async function openMounts(
 /** Caches by their ids first: two steps that lock the same two never wait for each other. */
 function lockOrder(mounts: readonly RunMount[]): readonly { readonly mount: RunMount; readonly position: number }[] {
   const idOf = (mount: RunMount): string => (mount.type === "cache" ? mount.id : "\uFFFF");
+  const agents = mounts.filter(({ type }) => type === "ssh");
   return mounts
-    .map((mount, position) => ({ mount, position }))
+    .map((mount) => ({ mount, position: agents.indexOf(mount) }))
     .toSorted((a, b) => (idOf(a.mount) < idOf(b.mount) ? -1 : Number(idOf(a.mount) > idOf(b.mount))));
 }
 

@@ -29,7 +29,9 @@ export async function openSshMount(
   await chown(path, mount.uid, mount.gid);
   await chmod(path, mount.mode);
   const target = mount.target ?? `/run/buildkit/ssh_agent.${position}`;
-  return { mount: { type: "bind", source: path, target, readonly: false }, env: `SSH_AUTH_SOCK=${target}` };
+  // The first one is the process' agent.
+  const env = position === 0 ? { env: `SSH_AUTH_SOCK=${target}` } : {};
+  return { mount: { type: "bind", source: path, target, readonly: false }, ...env };
 }
 
 /** Listens at `path` and joins each connection to one at `agent`. */

@@ -95,10 +95,18 @@ describe("rewriteImages()", () => {
 
   test("puts annotations where they belong", async () => {
     const { result, options } = await buildImages({ dockerfile: APP, files });
-    const annotations = { manifest: { a: "1" }, index: { b: "2" }, manifestDescriptor: { c: "3" } };
+    const ofPlatform = { "linux/arm64": { manifest: { e: "5" }, manifestDescriptor: { f: "6" } } };
+    const annotations = {
+      manifest: { a: "1" },
+      index: { b: "2" },
+      manifestDescriptor: { c: "3" },
+      indexDescriptor: { d: "4" },
+      ofPlatform,
+    };
     const rewritten = await rewriteImages(result, { ...AS_BUILT, annotations }, options);
     const index = parseIndex(await readContent(rewritten.content, rewritten.descriptor));
     expect(index.annotations).toEqual({ b: "2" });
+    expect(rewritten.descriptor.annotations).toEqual({ d: "4" });
     const [descriptor] = index.manifests;
     expect(descriptor?.annotations).toEqual({ c: "3" });
     if (descriptor === undefined) throw new Error("no manifest");
