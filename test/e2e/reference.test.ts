@@ -305,7 +305,8 @@ describe("an image", () => {
     const types = ["manifest:m=1", "index:i=2", "manifest-descriptor:d=3", "index-descriptor:x=4"];
     await work.build([
       ...[...types, "manifest[linux/arm64]:a=5"].flatMap((each) => ["--annotation", each]),
-      ...["--platform", "linux/amd64,linux/arm64", "-o", `type=oci,tar=false,dest=${dest}`],
+      "--platform=linux/amd64,linux/arm64",
+      `--output=type=oci,tar=false,dest=${dest}`,
       work.context({ Dockerfile: "FROM scratch\nCOPY Dockerfile /\n" }),
     ]);
     interface Annotated {
