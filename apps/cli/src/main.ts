@@ -1,5 +1,6 @@
 import type { Command } from "./command.ts";
 import { COMMANDS, findCommand } from "./command-table.ts";
+import { withStore } from "./config/with-store.ts";
 import { formatHelp, formatOverview } from "./format-help.ts";
 import { parseFlags } from "./flags.ts";
 
@@ -65,7 +66,8 @@ async function runNamed(argv: readonly string[], interruption: Interruption): Pr
   const asked = command.startsProgram === true ? ["--help"] : ["--help", "-h"];
   if (ownWords(rest, command).some((word) => asked.includes(word))) return print(formatHelp(entry.name, command));
   try {
-    const flags = parseFlags(rest, command.flags, command.startsProgram === true ? "first" : "anywhere");
+    const words = parseFlags(rest, command.flags, command.startsProgram === true ? "first" : "anywhere");
+    const flags = withStore(words, command.flags);
     const code = command.entersNamespace === true ? await enterNamespace() : undefined;
     if (code !== undefined) return code;
     if (command.handlesSignals === true) interruption[Symbol.dispose]();

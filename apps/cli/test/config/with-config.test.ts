@@ -4,7 +4,8 @@ import { join, relative } from "node:path";
 import { afterEach, beforeEach, describe, expect, test, vi } from "vitest";
 import { BUILD_FLAGS } from "../../src/build-flags.ts";
 import { withConfig } from "../../src/config/with-config.ts";
-import { type Parsed, parseFlags } from "../../src/flags.ts";
+import { withStore } from "../../src/config/with-store.ts";
+import { type Flag, type Parsed, parseFlags } from "../../src/flags.ts";
 
 let root = "";
 beforeEach(() => {
@@ -13,6 +14,7 @@ beforeEach(() => {
 });
 afterEach(() => {
   vi.unstubAllEnvs();
+  vi.restoreAllMocks();
   rmSync(root, { recursive: true, force: true });
 });
 
@@ -21,6 +23,23 @@ function merged(config: object, argv: readonly string[]): Parsed {
   writeFileSync(join(root, "varve.json"), JSON.stringify(config));
   return withConfig(parseFlags([...argv, root], BUILD_FLAGS), () => undefined);
 }
+
+describe("withStore()", () => {
+  const parse = (flags: readonly Flag[], ...argv: readonly string[]): string | undefined =>
+    withStore(parseFlags(argv, flags), flags).value("store");
+  const store: Flag = { name: "store", value: "DIR", description: "" };
+
+  test("gives commands without a config the store of the project's", () => {
+    writeFileSync(join(root, "varve.json"), '{ "store": "s" }');
+    vi.spyOn(process, "cwd").mockReturnValue(join(root, "sub"));
+    expect(parse([store])).toBe(join(root, "s"));
+    expect(parse([store], "--store", "t")).toBe("t");
+    expect(parse(BUILD_FLAGS)).toBeUndefined();
+    expect(parse([])).toBeUndefined();
+    vi.stubEnv("VARVE_STORE", "/elsewhere");
+    expect(parse([store])).toBeUndefined();
+  });
+});
 
 describe("withConfig()", () => {
   test.each([
