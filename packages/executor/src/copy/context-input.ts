@@ -28,9 +28,10 @@ export function contextInput({
   };
 }
 
-function* contextEntries(roots: readonly SelectedRoot[]): Generator<Entry> {
-  for (const { entry, children } of roots) {
-    yield entry.path === "" ? { ...entry, path: "." } : entry;
-    for (const child of children) yield entry.path === "" ? child : { ...child, path: `${entry.path}/${child.path}` };
-  }
+function contextEntries(roots: readonly SelectedRoot[]): Entry[] {
+  return roots.flatMap(({ entry, children }) =>
+    entry.path === ""
+      ? [{ ...entry, path: "." }, ...children]
+      : [entry, ...children.map((child) => ({ ...child, path: `${entry.path}/${child.path}` }))],
+  );
 }

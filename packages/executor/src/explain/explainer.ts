@@ -6,7 +6,7 @@ import { describeCauses } from "./describe-cause.ts";
 import { compareFileLists } from "./file-list.ts";
 import { compareBuilds, type Comparison, type FoundCause } from "./find-causes.ts";
 import { type Lineage, loadFileList, loadLast, loadLineage, saveLineage } from "./lineage.ts";
-import type { Cause, MissReason } from "./miss-reason.ts";
+import type { Cause, FileChanges, MissReason } from "./miss-reason.ts";
 import type { BuildNotes, StepNote } from "./step-note.ts";
 
 /** Remembers what the steps of a build were made of, and says of a step that has to run why. */
@@ -28,6 +28,7 @@ export function createExplainer(steps: readonly Step[], memo: Memo, name: Digest
   const build = createCurrentBuild(steps);
   let loading: Promise<Past> | undefined;
   const past = (): Promise<Past> => (loading ??= loadPast(memo, name, build));
+  const changes = new Map<string, Promise<FileChanges | undefined>>();
   return {
     keyed: (step, seen) => build.keyed(step, seen),
     resolved: (step, result) => build.resolved(step, result),
@@ -35,8 +36,13 @@ export function createExplainer(steps: readonly Step[], memo: Memo, name: Digest
       if (step.noCache === true) return { kind: "no-cache", text: "--no-cache", causes: [] };
       const notes = await build.notes();
       const known = await past();
-      const nameFiles = (found: FoundCause): Promise<Cause> =>
-        nameChangedFiles(found, { build, memo, name, slots: known.lineage.slots });
+      const nameFiles = async ({ cause, inputs }: FoundCause): Promise<Cause> => {
+        if (cause.type !== "files" || inputs === undefined) return cause;
+        const pair = `${inputs.before} ${inputs.after}`;
+        const files = changes.get(pair) ?? compareInputs(inputs, { build, memo, name, slots: known.lineage.slots });
+        changes.set(pair, files);
+        return withFiles(cause, await files);
+      };
       return explain(notes, build.positionOf(step), { past: known, nameFiles });
     },
     async isNew(step) {
@@ -117,15 +123,16 @@ interface FileNames {
   readonly slots: Lineage["slots"];
 }
 
-/** The cause with the names of the files that changed, as far as both lists are known. */
-async function nameChangedFiles(
-  { cause, inputs }: FoundCause,
+/** What changed between two inputs; undefined where a list is not known. */
+async function compareInputs(
+  inputs: { readonly before: Digest; readonly after: Digest },
   { build, memo, name, slots }: FileNames,
-): Promise<Cause> {
-  if (cause.type !== "files" || inputs === undefined) return cause;
+): Promise<FileChanges | undefined> {
   const now = build.files.get(inputs.after);
   const before = await loadFileList(memo, name, { slots, digest: inputs.before });
-  const files =
-    now === undefined || before === undefined ? undefined : compareFileLists(before, now.list(), now.isIgnored);
+  return now === undefined || before === undefined ? undefined : compareFileLists(before, now.list(), now.isIgnored);
+}
+
+function withFiles(cause: Extract<Cause, { type: "files" }>, files: FileChanges | undefined): Cause {
   return files === undefined ? cause : { ...cause, files };
 }

@@ -1,19 +1,17 @@
-import { createHash } from "node:crypto";
 import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
 import type { Entry } from "@varve/layer";
+import { digestOf, hexOf } from "@varve/oci";
 import type { FileChanges, NamedFiles } from "./miss-reason.ts";
 
-/** What is kept of one file: permissions, and eight bytes that stand for all else of it. */
-export interface ListedFile {
-  readonly mode: number;
-  readonly identity: string;
+/** The files of one input: paths in the context, those of directories with a slash at the end, and facts in their order. */
+export interface FileList {
+  readonly paths: readonly string[];
+  /** Of each path ten bytes: its mode, and eight that stand for all else of it. */
+  readonly facts: Buffer;
 }
 
-/** The files of one input by their paths in the context; directories end in a slash. */
-export type FileList = ReadonlyMap<string, ListedFile>;
-
 const IDENTITY = 8;
-const RECORD = 2 + IDENTITY;
+const FACTS = 2 + IDENTITY;
 const HEADER = 8;
 /** More is not written down: a reason is not worth that much. */
 const MOST_FILES = 250_000;
@@ -22,43 +20,34 @@ const MOST_BYTES = 256 * 1024 * 1024;
 const MOST_NAMES = 10;
 
 /** The list of a selection whose files have their digests; entries with their paths in the context. */
-export function listFiles(entries: Iterable<Entry>): FileList {
-  const list = new Map<string, ListedFile>();
-  for (const entry of entries) {
-    const name = entry.type === "directory" ? `${entry.path}/` : entry.path;
-    list.set(name, { mode: entry.mode, identity: identityOf(entry) });
-  }
-  return list;
+export function listFiles(entries: readonly Entry[]): FileList {
+  const facts = Buffer.alloc(entries.length * FACTS);
+  const paths = entries.map((entry, position) => {
+    facts.writeUInt16LE(entry.mode & 0xffff, position * FACTS);
+    facts.write(identityOf(entry), position * FACTS + 2, IDENTITY, "hex");
+    return entry.type === "directory" ? `${entry.path}/` : entry.path;
+  });
+  return { paths, facts };
 }
 
+/** Hexadecimal digits, at least as many as are kept. */
 function identityOf({ type, digest, linkname, device, xattrs }: Entry): string {
-  if (type === "file" && digest !== undefined && xattrs === undefined)
-    return digest.slice("sha256:".length, "sha256:".length + 2 * IDENTITY);
+  if (type === "file" && digest !== undefined && xattrs === undefined) return hexOf(digest);
   const parts = [type, digest, linkname, device, Object.entries(xattrs ?? {}).toSorted()];
-  return createHash("sha256")
-    .update(JSON.stringify(parts))
-    .digest("hex")
-    .slice(0, 2 * IDENTITY);
+  return hexOf(digestOf(Buffer.from(JSON.stringify(parts))));
 }
 
 /**
  * A zstd frame around two 32-bit counts (files, bytes of names), the paths joined by NUL, then for each path its mode
  * (16 bits) and its identity (8 bytes). Little-endian. Undefined for a list that is too long to keep.
  */
-export function encodeFileList(list: FileList): Uint8Array | undefined {
-  if (list.size > MOST_FILES) return undefined;
-  const names = Buffer.from([...list.keys()].join("\0"));
-  const bytes = Buffer.alloc(HEADER + names.length + list.size * RECORD);
-  bytes.writeUInt32LE(list.size, 0);
-  bytes.writeUInt32LE(names.length, 4);
-  names.copy(bytes, HEADER);
-  let offset = HEADER + names.length;
-  for (const { mode, identity } of list.values()) {
-    bytes.writeUInt16LE(mode & 0xffff, offset);
-    bytes.write(identity, offset + 2, "hex");
-    offset += RECORD;
-  }
-  return zstdCompressSync(bytes);
+export function encodeFileList({ paths, facts }: FileList): Uint8Array | undefined {
+  if (paths.length > MOST_FILES) return undefined;
+  const names = Buffer.from(paths.join("\0"));
+  const header = Buffer.alloc(HEADER);
+  header.writeUInt32LE(paths.length, 0);
+  header.writeUInt32LE(names.length, 4);
+  return zstdCompressSync(Buffer.concat([header, names, facts]));
 }
 
 /** The reverse; undefined for a value that is none. */
@@ -67,18 +56,9 @@ export function decodeFileList(value: Uint8Array): FileList | undefined {
   if (bytes === undefined || bytes.length < HEADER) return undefined;
   const count = bytes.readUInt32LE(0);
   const start = HEADER + bytes.readUInt32LE(4);
-  if (bytes.length !== start + count * RECORD) return undefined;
-  const names = count === 0 ? [] : bytes.toString("utf8", HEADER, start).split("\0");
-  if (names.length !== count) return undefined;
-  const list = new Map<string, ListedFile>();
-  for (const [position, name] of names.entries()) {
-    const offset = start + position * RECORD;
-    list.set(name, {
-      mode: bytes.readUInt16LE(offset),
-      identity: bytes.toString("hex", offset + 2, offset + RECORD),
-    });
-  }
-  return list;
+  if (bytes.length !== start + count * FACTS) return undefined;
+  const paths = count === 0 ? [] : bytes.toString("utf8", HEADER, start).split("\0");
+  return paths.length === count ? { paths, facts: bytes.subarray(start) } : undefined;
 }
 
 function inflate(value: Uint8Array): Buffer | undefined {
@@ -95,26 +75,43 @@ export function compareFileLists(
   after: FileList,
   isIgnored: (path: string) => boolean,
 ): FileChanges | undefined {
+  const left = new Map(before.paths.map((path, position) => [path, position]));
   const changed: string[] = [];
   const added: string[] = [];
   const modes: string[] = [];
-  for (const [path, file] of after) {
-    const old = before.get(path);
+  for (const [position, path] of after.paths.entries()) {
+    const old = left.get(path);
+    left.delete(path);
     if (old === undefined) added.push(path);
-    else if (old.identity !== file.identity) changed.push(path);
-    else if (old.mode !== file.mode) modes.push(`${path} (${octal(old.mode)} -> ${octal(file.mode)})`);
+    else if (!isSame(before.facts, old, { facts: after.facts, position })) changed.push(path);
+    else {
+      const [was, is] = [modeOf(before.facts, old), modeOf(after.facts, position)];
+      if (was !== is) modes.push(`${path} (${octal(was)} -> ${octal(is)})`);
+    }
   }
-  const gone = withoutFullDirectories([...before.keys()].filter((path) => !after.has(path)));
+  if (changed.length + added.length + modes.length + left.size === 0) return undefined;
+  const gone = withoutFullDirectories([...left.keys()]);
   const ignored = new Set(gone.filter(isIgnored));
-  const removed = gone.filter((path) => !ignored.has(path));
-  if (changed.length + added.length + modes.length + gone.length === 0) return undefined;
   return {
     changed: nameFiles(changed),
     added: nameFiles(withoutFullDirectories(added)),
-    removed: nameFiles(removed),
+    removed: nameFiles(gone.filter((path) => !ignored.has(path))),
     ignored: nameFiles([...ignored]),
     modes: nameFiles(modes),
   };
+}
+
+function isSame(
+  before: Buffer,
+  old: number,
+  { facts, position }: { readonly facts: Buffer; readonly position: number },
+): boolean {
+  const [a, b] = [old * FACTS + 2, position * FACTS + 2];
+  return before.readUInt32LE(a) === facts.readUInt32LE(b) && before.readUInt32LE(a + 4) === facts.readUInt32LE(b + 4);
+}
+
+function modeOf(facts: Buffer, position: number): number {
+  return facts.readUInt16LE(position * FACTS);
 }
 
 function octal(mode: number): string {

@@ -6,7 +6,7 @@ import { loadFileList, loadLast, loadLineage, saveLineage } from "../../src/expl
 import { copy, note } from "./notes.ts";
 
 const name = digestOf(Buffer.from("lineage"));
-const list = (path: string): FileList => new Map([[path, { mode: 0o644, identity: "00".repeat(8) }]]);
+const list = (path: string): FileList => ({ paths: [path], facts: Buffer.alloc(10) });
 const digest = (text: string): Digest => digestOf(Buffer.from(text));
 
 async function save(memo: ReturnType<typeof createMemoryMemo>, content: string): Promise<void> {
