@@ -33,6 +33,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "@varve/registry",
     "@varve/graph",
     "@varve/executor",
+    "get-east-asian-width",
   ],
   "apps/cache-server": [
     "@varve/oci",

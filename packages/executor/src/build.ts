@@ -49,6 +49,13 @@ export interface BuildCounts {
   readonly steps: number;
   readonly cached: number;
   readonly ran: number;
+  /** Of the cached ones, those that came from another cache than the store, or from a builder that was waited for. */
+  readonly remote: number;
+  readonly waited: number;
+  /** Milliseconds that the cached steps took when they ran. */
+  readonly savedTime: number;
+  /** Bytes of the cached steps' layers. */
+  readonly savedBytes: number;
 }
 
 /** Steps that run at once where nobody says: RUN steps mostly wait for something else than a core. */
@@ -61,12 +68,13 @@ export const DEFAULT_CONCURRENCY: number = Math.max(4, availableParallelism());
 export async function build(graphs: readonly BuildGraph[], options: BuildOptions): Promise<BuildResult> {
   const failure = new AbortController();
   const signal = AbortSignal.any([options.signal, failure.signal]);
-  const counts = { steps: 0, cached: 0, ran: 0 };
+  const counts = { steps: 0, cached: 0, ran: 0, remote: 0, waited: 0, savedTime: 0, savedBytes: 0 };
   const onEvent = (event: BuildEvent): void => {
     count(event, counts);
     options.onEvent(event);
   };
   const steps = [...new Set(graphs.flatMap((graph) => graph.steps))];
+  onEvent({ type: "graph", steps });
   const session = createSession(steps, { ...options, signal, onEvent });
   const { resolve, workOf } = createResolver(session);
   options.cache.foresee(() => planSteps(graphs, workOf));
@@ -85,9 +93,15 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   }
 }
 
-function count(event: BuildEvent, counts: { steps: number; cached: number; ran: number }): void {
-  if (event.type === "step-cached") counts.cached += 1;
-  else if (event.type === "step-finished" && event.step.kind !== "from") counts.ran += 1;
+type Counts = { -readonly [Name in keyof BuildCounts]: BuildCounts[Name] };
+
+function count(event: BuildEvent, counts: Counts): void {
+  if (event.type === "step-cached") {
+    counts.cached += 1;
+    if (event.source !== "local") counts[event.source] += 1;
+    counts.savedTime += event.duration ?? 0;
+    counts.savedBytes += event.size ?? 0;
+  } else if (event.type === "step-finished" && event.step.kind !== "from") counts.ran += 1;
   counts.steps = counts.cached + counts.ran;
 }
 

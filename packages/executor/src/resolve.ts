@@ -161,7 +161,8 @@ function hit(step: LayerStep, { record, source }: FoundRecord, { options }: Sess
   const layer = record.layer;
   if (layer === undefined) throw new Error(`Cannot use the record of step "${step.name}": it has no layer`);
   options.store.use([layer.descriptor.digest, layer.index.digest]);
-  options.onEvent({ type: "step-cached", step, time: Date.now(), source });
+  const saved = { duration: record.duration, size: layer.descriptor.size };
+  options.onEvent({ type: "step-cached", step, time: Date.now(), source, ...saved });
   return { layer, createdAt: record.createdAt };
 }
 

@@ -6,6 +6,7 @@ import {
   dropSkipped,
   formatSource,
   type IgnoreMatcher,
+  type Location,
   type ParsedDockerfile,
   parseCheck,
   parseDockerfile,
@@ -31,7 +32,7 @@ export interface CheckContext {
   readonly override: string | undefined;
   /** Of the main context. */
   readonly ignore: IgnoreMatcher | undefined;
-  readonly onWarning: (line: string) => void;
+  readonly onWarning: (line: string, location: Location) => void;
 }
 
 /** The checks of one build; what the Dockerfile's text tells is reported at once. */
@@ -40,8 +41,9 @@ export function openChecks(parsed: ParsedDockerfile, { override, ignore, onWarni
   const told = new Set<string>();
   const report = (warnings: readonly Warning[]): void => {
     const left = assertChecks(dropSkipped(warnings, parsed.dockerfile.text), directive);
-    for (const line of left.map(describe)) {
-      if (!told.has(line)) onWarning(line);
+    for (const warning of left) {
+      const line = describe(warning);
+      if (!told.has(line)) onWarning(line, warning.location);
       told.add(line);
     }
   };

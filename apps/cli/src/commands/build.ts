@@ -1,6 +1,6 @@
 import { basename, relative, resolve } from "node:path";
 import { type LocalStore, openBuildCache, openLocalStore } from "@varve/cache";
-import { parseDockerfile, type Warning } from "@varve/dockerfile";
+import { type Location, parseDockerfile, type Warning } from "@varve/dockerfile";
 import { type BuildOptions, DEFAULT_CONCURRENCY, StepError } from "@varve/executor";
 import { type BuildGraph, buildGraph } from "@varve/graph";
 import { formatReference, hostPlatform, type Reference } from "@varve/oci";
@@ -55,7 +55,7 @@ interface Surroundings {
   readonly signal: AbortSignal;
   /** Opens the store when it is first asked for. */
   readonly store: () => Promise<LocalStore>;
-  readonly onWarning: (message: string) => void;
+  readonly onWarning: (message: string, location?: Location) => void;
   /** Told as soon as the Dockerfile is read: errors show its lines. */
   readonly onSource: (source: Sources) => void;
 }
@@ -89,7 +89,8 @@ async function runBuild(given: Parsed, signal: AbortSignal): Promise<number> {
     const display = createProgress(progressMode(plan.flags));
     progress = display;
     if (config !== undefined) display.note(`config ${relative(process.cwd(), config)}`);
-    const onWarning = (message: string): void => display.onEvent({ type: "warning", message });
+    const onWarning = (message: string, location?: Location): void =>
+      display.onEvent({ type: "warning", message, ...(location === undefined ? {} : { location }) });
     checkForeignFlags(plan.flags, onWarning);
     await using resources = new AsyncDisposableStack();
     let opened: Promise<LocalStore> | undefined;

@@ -1,7 +1,9 @@
-import { openBuildCache, openLocalStore } from "@varve/cache";
+import { openLocalStore } from "@varve/cache";
 import { predict, type StepPrediction } from "@varve/executor";
 import { BUILD_FLAGS } from "../build-flags.ts";
 import { imageNames } from "../build-settings.ts";
+import { type CacheWords, parseCaches } from "../cache-words.ts";
+import { openCaches } from "../caches.ts";
 import type { Command } from "../command.ts";
 import { withConfig } from "../config/with-config.ts";
 import type { Flag, Parsed } from "../flags.ts";
@@ -16,6 +18,9 @@ const KEY_FLAGS = [
   "add-host",
   "build-arg",
   "build-context",
+  "cache",
+  "cache-from",
+  "cache-verify-key",
   "config",
   "file",
   "network",
@@ -59,7 +64,13 @@ async function runExplain(given: Parsed, signal: AbortSignal): Promise<number> {
   });
   try {
     const plan = { flags, outputs: [], tags: imageNames(flags.list("tag")) };
-    await using cache = openBuildCache({ store, remotes: [], onWarning });
+    const words = parseCaches(flags);
+    const readOnly = {
+      ...words,
+      upload: { ...words.upload, mode: "none" },
+      others: words.others.filter(isRead),
+    } as const;
+    await using cache = openCaches(readOnly, { store, onWarning }).cache;
     const options = createOptions(sources, plan, { store, cache, signal, progress: createProgress("quiet") });
     const predictions = await predict(await createGraphs(sources, flags, { options, onWarning }), options);
     process.stdout.write(flags.is("json") ? formatJson(predictions) : formatText(predictions));
@@ -68,6 +79,11 @@ async function runExplain(given: Parsed, signal: AbortSignal): Promise<number> {
     process.stderr.write(`${formatError(error, { text: sources.dockerfile, file: sources.file })}\n`);
     return signal.aborted ? 130 : exitCodeOf(error);
   }
+}
+
+/** A cache that would only be written tells nothing. */
+function isRead({ mode }: CacheWords["others"][number]): boolean {
+  return mode === undefined;
 }
 
 function formatJson(predictions: readonly StepPrediction[]): string {

@@ -1,4 +1,7 @@
 import type { BuildEvent } from "@varve/executor";
+import type { Location } from "@varve/dockerfile";
+import { type Step, stepInputs } from "@varve/graph";
+import { formatPlatform } from "@varve/oci";
 import type { Progress, Screen } from "./progress.ts";
 
 /** Between two lines about one transfer: milliseconds. */
@@ -16,6 +19,14 @@ export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
     numbers.set(step, number);
     return number;
   };
+  const describeStep = (step: Step): object => ({
+    step: numberOf(step),
+    name: step.name,
+    ...placeOf(step),
+    platform: formatPlatform(step.platform),
+    ...(step.kind === "from" ? {} : { stage: step.origin.stage }),
+    inputs: stepInputs(step).map(numberOf),
+  });
   const told = new Map<string, number>();
   const isDue = ({ name, done }: Extract<BuildEvent, { type: "transfer" }>): boolean => {
     const now = performance.now();
@@ -26,10 +37,11 @@ export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
   return {
     onEvent(event: BuildEvent) {
       if (event.type === "transfer" && !isDue(event)) return undefined;
+      if (event.type === "graph") return print({ type: "graph", steps: event.steps.map(describeStep) });
+      if (event.type === "warning") return print({ type: "warning", message: event.message, ...placeOf(event) });
       if (!("step" in event)) return print(event);
       const { step, ...rest } = event;
-      const place = step.location === undefined ? {} : { file: step.location.file, line: step.location.line };
-      const base = { ...rest, step: numberOf(step), name: step.name, ...place };
+      const base = { ...rest, step: numberOf(step), name: step.name, ...placeOf(step) };
       if (event.type === "step-output")
         return print({ ...base, chunk: undefined, text: Buffer.from(event.chunk).toString("utf8") });
       if (event.type === "step-failed") return print({ ...base, error: describeError(event.error) });
@@ -38,6 +50,10 @@ export function createJsonProgress(screen: Pick<Screen, "write">): Progress {
     note: (message) => print({ type: "note", message }),
     end: () => undefined,
   };
+}
+
+function placeOf({ location }: { readonly location?: Location | undefined }): object {
+  return location === undefined ? {} : { file: location.file, line: location.line };
 }
 
 function describeError(error: unknown): object {

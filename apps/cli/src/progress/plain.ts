@@ -1,14 +1,24 @@
 import type { BuildEvent } from "@varve/executor";
-import { formatBytes, formatSeconds, type Progress, type Screen, shortName, type Subject } from "./progress.ts";
+import { describeSource } from "./describe-source.ts";
+import { createOutputLines, type OutputLines } from "./output-lines.ts";
+import {
+  firstLine,
+  formatBytes,
+  formatSeconds,
+  type Progress,
+  type Screen,
+  shortName,
+  type Subject,
+} from "./progress.ts";
 
-/** Names longer than this are cut: characters. */
+/** Names longer than this are cut: columns. */
 const NAME_WIDTH = 200;
 
 /** One line after the other, each with the number of its step: for logs. */
 export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
   const numbers = new Map<Subject, number>();
   const started = new Map<Subject, number>();
-  const rest = new Map<Subject, string>();
+  const output = new Map<Subject, OutputLines>();
   const print = (subject: Subject, text: string): void => {
     let number = numbers.get(subject);
     if (number === undefined) {
@@ -18,43 +28,43 @@ export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
     }
     if (text !== "") screen.write(`#${number} ${text}\n`);
   };
-  const printOutput = (step: Subject, text: string): void => {
-    const lines = ((rest.get(step) ?? "") + text).split(/\r?\n|\r/);
-    rest.set(step, lines.pop() ?? "");
+  const printOutput = (step: Subject, lines: readonly string[]): void => {
     const elapsed = ((Date.now() - (started.get(step) ?? Date.now())) / 1000).toFixed(3);
     for (const line of lines) print(step, `${elapsed} ${line}`);
   };
+  const start = (subject: Subject, time: number): void => {
+    started.set(subject, time);
+    output.set(subject, createOutputLines());
+  };
+  const sinceStart = (subject: Subject, time: number): string => formatSeconds(time - (started.get(subject) ?? time));
   const flush = (step: Subject): void => {
-    if ((rest.get(step) ?? "") !== "") printOutput(step, "\n");
+    const rest = output.get(step)?.rest();
+    if (rest !== undefined) printOutput(step, [rest]);
   };
   return {
     onEvent(event: BuildEvent) {
       switch (event.type) {
+        case "graph":
+          return undefined;
         case "step-started":
-          started.set(event.step, event.time);
+          start(event.step, event.time);
           return print(event.step, event.reason === undefined ? "" : `why: ${event.reason.text}`);
         case "step-cached":
-          return print(event.step, "CACHED");
+          return print(event.step, `CACHED${describeSource(event.source)}`);
         case "step-output":
-          return printOutput(event.step, Buffer.from(event.chunk).toString("utf8"));
+          return printOutput(event.step, output.get(event.step)?.add(event.chunk) ?? []);
         case "step-finished":
           flush(event.step);
           if (event.step.kind !== "from") print(event.step, `DONE ${formatSeconds(event.duration)}`);
           return undefined;
         case "step-failed":
           flush(event.step);
-          return print(
-            event.step,
-            `ERROR ${event.error instanceof Error ? (event.error.message.split("\n")[0] ?? "") : String(event.error)}`,
-          );
+          return print(event.step, `ERROR ${firstLine(event.error)}`);
         case "transfer":
-          if (event.done) screen.write(`${event.direction} ${event.name} ${formatBytes(event.current)} done\n`);
-          return undefined;
+          return event.done ? screen.write(`${describeTransfer(event)} done\n`) : undefined;
         case "phase":
-          if (event.state === "finished")
-            return print(event.name, `DONE ${formatSeconds(event.time - (started.get(event.name) ?? event.time))}`);
-          started.set(event.name, event.time);
-          return print(event.name, "");
+          if (event.state === "started") start(event.name, event.time);
+          return print(event.name, event.state === "started" ? "" : `DONE ${sinceStart(event.name, event.time)}`);
         case "warning":
           return screen.write(`WARNING ${event.message}\n`);
         default:
@@ -64,4 +74,8 @@ export function createPlainProgress(screen: Pick<Screen, "write">): Progress {
     note: (text) => screen.write(`${text}\n`),
     end: () => undefined,
   };
+}
+
+function describeTransfer({ direction, name, current }: Extract<BuildEvent, { type: "transfer" }>): string {
+  return `${direction} ${name} ${formatBytes(current)}`;
 }

@@ -1,5 +1,6 @@
 import type { BuildEvent } from "@varve/executor";
 import type { Step } from "@varve/graph";
+import { fitText, printable } from "./text-width.ts";
 
 /** Shows a build while it goes. */
 export interface Progress {
@@ -14,6 +15,7 @@ export interface Progress {
 export interface Screen {
   write(text: string): void;
   readonly columns: number;
+  readonly rows: number;
   readonly colors: boolean;
 }
 
@@ -36,7 +38,11 @@ export type Subject = Step | string;
 
 /** The name of a step or phase on one line, at most `width` columns. */
 export function shortName(subject: Subject, width: number): string {
-  const name = typeof subject === "string" ? subject : subject.name;
-  const line = name.replaceAll(/\s+/g, " ");
-  return line.length > width ? `${line.slice(0, Math.max(0, width - 1))}…` : line;
+  return fitText(printable(typeof subject === "string" ? subject : subject.name), Math.max(0, width));
+}
+
+/** What an error says, without its further lines. */
+export function firstLine(error: unknown): string {
+  const text = error instanceof Error ? error.message : String(error);
+  return text.split("\n", 1)[0] ?? "";
 }
