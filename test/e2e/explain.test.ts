@@ -1,8 +1,9 @@
-import { chmodSync, cpSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, cpSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { openLayout, parseManifest, readContent } from "@varve/oci";
+import { Ajv } from "ajv";
 import { describe, expect, test } from "vitest";
 import { busyboxLayout } from "../../tools/base-images.ts";
 import { busyboxArgs, changeBase, Workspace } from "./varve.ts";
@@ -18,6 +19,9 @@ interface Edit {
   readonly args?: readonly string[];
   readonly misses: Reasons;
 }
+
+const schema = JSON.parse(readFileSync(join(import.meta.dirname, "../../docs/progress.schema.json"), "utf8")) as object;
+const isLine = new Ajv().compile(schema);
 
 interface ExplainedStep {
   readonly name: string;
@@ -51,6 +55,8 @@ class Project implements Disposable {
     expect(explained.code, explained.stderr).toBe(0);
     const { steps } = JSON.parse(explained.stdout) as { readonly steps: readonly ExplainedStep[] };
     const events = await this.#work.events(["-t", "explained", ...words]);
+    expect(events.filter((line) => !isLine(line))).toEqual([]);
+    expect(events.at(-1)?.type).toBe("result");
     const ran = events.flatMap(({ type, name: step, reason }) =>
       type === "step-started" && step !== undefined && reason !== undefined
         ? [[nameOf(step), this.#withoutPaths(reason.text)] as const]

@@ -84,7 +84,7 @@ export const BUILD_FLAGS: readonly Flag[] = [
     list: true,
     description: "Platforms to build for, such as linux/amd64,linux/arm64",
   },
-  { name: "progress", value: "MODE", description: "auto (default), tty, plain, json or quiet" },
+  { name: "progress", value: "MODE", description: "auto (default), tty, plain, json, rawjson or quiet" },
   { name: "pull", description: "Look every base image up at its registry; fail where that is impossible" },
   { name: "push", description: "Shorthand for --output=type=registry" },
   { name: "quiet", short: "q", description: "Print nothing but the image's ID" },

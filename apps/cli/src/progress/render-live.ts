@@ -25,6 +25,8 @@ const MOST_TAIL = 3;
 /** Running steps stand in two columns from this width on. */
 const WIDE = 140;
 const GAP = "   ";
+/** Columns of a transfer's name and its bar. */
+const NAME = 12;
 const BAR = 24;
 
 /** What goes on, from top to bottom: the count of steps, the stages side by side, running steps, transfers. */
@@ -32,10 +34,15 @@ export function renderLive(view: BuildView, { columns, rows, now }: LiveSize): r
   const width = Math.max(10, columns - 1);
   const height = Math.max(1, rows - 2);
   const head = [renderHeader(view, now), ...renderStages(view.stages, width)].slice(0, Math.max(1, height - 2));
-  const transfers = renderTransfers(view.transfers, Math.min(MOST_TRANSFERS, height - head.length - 1));
+  const transfers = renderTransfers(view.transfers, {
+    width,
+    most: Math.min(MOST_TRANSFERS, height - head.length - 1),
+  });
   const left = height - head.length - transfers.length;
   const running = left < 1 ? [] : renderRunning(view.running, { width, height: left, now });
-  return [...head, ...running, ...transfers].map((line) => ({ ...line, text: fitText(line.text, width) }));
+  return [...head, ...running, ...transfers]
+    .slice(0, height)
+    .map((line) => ({ ...line, text: fitText(line.text, width) }));
 }
 
 function renderHeader({ started, steps, finished, cached }: BuildView, now: number): Line {
@@ -116,20 +123,31 @@ function besideEachOther(blocks: readonly (readonly Line[])[], width: number): r
   return rows;
 }
 
-function renderTransfers(transfers: readonly TransferEvent[], most: number): readonly Line[] {
+function renderTransfers(
+  transfers: readonly TransferEvent[],
+  { width, most }: { readonly width: number; readonly most: number },
+): readonly Line[] {
   if (most < 1) return [];
   const shown = transfers.slice(0, transfers.length > most ? most - 1 : most);
+  const lines = shown.map((each) => renderTransfer(each, width));
   const hidden = transfers.slice(shown.length);
-  if (hidden.length === 0) return shown.map(renderTransfer);
+  if (hidden.length === 0) return lines;
   const current = hidden.reduce((sum, each) => sum + each.current, 0);
   const rest = `${" ".repeat(MARGIN + 2)}and ${hidden.length} more transfers, ${formatBytes(current)} so far`;
-  return [...shown.map(renderTransfer), { text: rest, color: "dim" }];
+  return [...lines, { text: rest, color: "dim" }];
 }
 
-function renderTransfer({ direction, name, current, total }: TransferEvent): Line {
-  const what = `${direction.padStart(MARGIN)}  ${padText(fitText(name.replace(/^sha256:/, ""), 12), 12)}`;
+function renderTransfer({ direction, name, current, total }: TransferEvent, width: number): Line {
+  const what = `${direction.padStart(MARGIN)}  ${padText(fitText(shortDigest(name), NAME), NAME)}`;
   if (total === undefined || total === 0) return { text: `${what}  ${formatBytes(current)}` };
-  const filled = Math.round((BAR * Math.min(current, total)) / total);
-  const bar = "━".repeat(filled) + "─".repeat(BAR - filled);
-  return { text: `${what}  ${bar}  ${formatBytes(current)} of ${formatBytes(total)}` };
+  const amount = `${formatBytes(current)} of ${formatBytes(total)}`;
+  const bar = Math.min(BAR, width - what.length - amount.length - 4);
+  if (bar < 1) return { text: `${what}  ${amount}` };
+  const filled = Math.round((bar * Math.min(current, total)) / total);
+  return { text: `${what}  ${"━".repeat(filled)}${"─".repeat(bar - filled)}  ${amount}` };
+}
+
+/** Twelve digits tell layers apart, as everywhere. */
+function shortDigest(name: string): string {
+  return name.startsWith("sha256:") ? name.slice("sha256:".length, "sha256:".length + NAME) : name;
 }
