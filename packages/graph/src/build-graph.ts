@@ -21,7 +21,15 @@ import { GraphError } from "./errors.ts";
 import { findTarget } from "./find-target.ts";
 import { expandAt, expandGlobalArgs, recordingScope } from "./global-args.ts";
 import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
-import { addStep, EMPTY_CONFIG, initialConfig, type StageState } from "./stage-state.ts";
+import {
+  addStep,
+  configOf,
+  EMPTY_CONFIG,
+  initialConfig,
+  noAdditions,
+  type StageState,
+  variablesOf,
+} from "./stage-state.ts";
 import { scopeOf } from "./scope.ts";
 import type { BuildGraph, FileSet, FromStep, StageOutput } from "./step.ts";
 import { sortSteps } from "./sort-steps.ts";
@@ -96,6 +104,8 @@ class GraphBuilder {
   readonly #context: BuilderContext;
   readonly #globals: ReadonlyMap<string, string>;
   readonly #args: ArgRecorder;
+  /** Positions of the stages of each name, in lower case. */
+  readonly #stagesByName: ReadonlyMap<string, readonly number[]>;
   readonly #stages = new Map<number, Promise<StageState>>();
   readonly #images = new Map<string, Promise<FromStep>>();
   readonly #bases = new Map<string, FromStep>();
@@ -104,6 +114,7 @@ class GraphBuilder {
     this.#dockerfile = dockerfile;
     this.#options = options;
     this.#context = context;
+    this.#stagesByName = stagesByName(dockerfile);
     const { platform, buildPlatform, buildArgs, target } = options;
     const name = target ?? dockerfile.stages[context.targetIndex]?.from.stageName;
     const { values, declared } = expandGlobalArgs(dockerfile, {
@@ -119,8 +130,9 @@ class GraphBuilder {
   }
 
   async stage(index: number): Promise<StageOutput> {
-    const { step, platform, author, config, history, baseCreated } = await this.#state(index);
-    return { step, platform, author, config, history, baseCreated };
+    const state = await this.#state(index);
+    const { step, platform, author, history, baseCreated } = state;
+    return { step, platform, author, config: configOf(state), history, baseCreated };
   }
 
   args(): BuildGraph["args"] {
@@ -277,9 +289,7 @@ class GraphBuilder {
 
   /** An earlier stage of this name; the last of several. */
   #findStage(name: string, before: number): number | undefined {
-    const names = this.#dockerfile.stages.slice(0, before).map((stage) => stage.from.stageName?.toLowerCase());
-    const index = names.lastIndexOf(name.toLowerCase());
-    return index < 0 ? undefined : index;
+    return lastBelow(this.#stagesByName.get(name.toLowerCase()) ?? [], before);
   }
 
   /** By `NAME::PLATFORM`, then by name. */
@@ -295,13 +305,15 @@ class GraphBuilder {
     return {
       ...this.#labels(stage, index),
       step: state.step,
-      config: state.config,
+      config: configOf(state),
+      additions: noAdditions(),
       history: [...state.history],
       author: state.author,
       platform: state.platform,
       baseCreated: state.baseCreated,
-      scope: state.scope,
-      args: state.args,
+      scope: new Map(state.scope),
+      args: new Map(state.args),
+      variables: state.variables,
       hasCommand: false,
       steps: [],
     };
@@ -326,12 +338,14 @@ class GraphBuilder {
       ...this.#labels(stage, index),
       step,
       config,
+      additions: noAdditions(),
       history: [...(image?.config.history ?? [])],
       author: image?.config.author,
       platform: step.platform,
       baseCreated: image?.config.created,
       scope: scopeOf(config.Env ?? []),
       args: new Map(),
+      variables: undefined,
       hasCommand: false,
       steps: [],
     };
@@ -351,7 +365,7 @@ class GraphBuilder {
         stage: state.label.trim(),
         position: 1,
         text: `FROM ${name}`,
-        scope: state.scope,
+        scope: variablesOf(state).scope,
         buildArgs: [],
       },
       platform,
@@ -472,10 +486,8 @@ class GraphBuilder {
     name: string,
     { index, instruction }: { readonly index: number; readonly instruction: Instruction },
   ): void {
-    const later = this.#dockerfile.stages
-      .slice(index)
-      .some((stage) => stage.from.stageName?.toLowerCase() === name.toLowerCase());
-    if (!later) return;
+    const last = this.#stagesByName.get(name.toLowerCase())?.at(-1);
+    if (last === undefined || last < index) return;
     throw new GraphError(
       "STAGE_UNKNOWN",
       `Cannot copy from stage "${name}": it does not stand before this one: circular dependency detected on stage: ${name}`,
@@ -486,6 +498,29 @@ class GraphBuilder {
       },
     );
   }
+}
+
+function stagesByName({ stages }: Dockerfile): ReadonlyMap<string, readonly number[]> {
+  const positions = new Map<string, number[]>();
+  for (const [index, { from }] of stages.entries()) {
+    const name = from.stageName?.toLowerCase();
+    if (name === undefined) continue;
+    const known = positions.get(name);
+    if (known === undefined) positions.set(name, [index]);
+    else known.push(index);
+  }
+  return positions;
+}
+
+/** The largest of `ascending` numbers below `limit`, found by halving. */
+function lastBelow(ascending: readonly number[], limit: number): number | undefined {
+  let [low, high] = [0, ascending.length];
+  while (low < high) {
+    const middle = (low + high) >>> 1;
+    if ((ascending[middle] ?? limit) < limit) low = middle + 1;
+    else high = middle;
+  }
+  return ascending[low - 1];
 }
 
 function scratchStep(platform: Platform): FromStep {

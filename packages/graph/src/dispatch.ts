@@ -15,13 +15,23 @@ import { GraphError } from "./errors.ts";
 import { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";
 import { formatDuration, quoteGo } from "./go-format.ts";
 import { destinationPath, joinPath } from "./paths.ts";
-import { NON_ENV_ARGS, PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
+import { NON_ENV_ARGS, PROXY_ARGS } from "./platform-args.ts";
 import { parsePorts } from "./ports.ts";
 import { parseRunMount } from "./run-mounts.ts";
-import { envOf, setEnv, setVariable } from "./scope.ts";
+import { scopeOf } from "./scope.ts";
 import { checkSignal } from "./signals.ts";
 import type { ArgRecorder } from "./used-args.ts";
-import { addHistory, addStep, commandArgs, type StageState, stepBase, workdirOf } from "./stage-state.ts";
+import {
+  addHistory,
+  addStep,
+  commandArgs,
+  declareArg,
+  setVariable,
+  type StageState,
+  stepBase,
+  variablesOf,
+  workdirOf,
+} from "./stage-state.ts";
 import type { CopySource, FileSet, RunStep } from "./step.ts";
 
 /** What instructions need beyond their stage. */
@@ -80,7 +90,7 @@ export function dispatch(state: StageState, raw: Instruction, context: DispatchC
       state.author = instruction.maintainer;
       return addHistory(state, `MAINTAINER ${instruction.maintainer}`, { layer: false });
     case "ONBUILD":
-      state.config = { ...state.config, OnBuild: [...(state.config.OnBuild ?? []), instruction.trigger] };
+      state.additions.triggers.push(instruction.trigger);
       return undefined;
     case "FROM":
       throw new Error("Cannot dispatch FROM: it starts a stage");
@@ -116,8 +126,8 @@ function dispatchArgs(
     const value = own ?? context.globals.get(name);
     if (own === undefined && value !== undefined) context.args.use(name);
     else context.args.declare({ name, value, location: instruction.location });
-    state.args = new Map([...state.args, [name, value]]);
-    if (value !== undefined && !NON_ENV_ARGS.includes(name)) state.scope = setVariable(state.scope, name, value);
+    declareArg(state, name, value);
+    if (value !== undefined && !NON_ENV_ARGS.includes(name)) setVariable(state, name, value);
     shown.push(value === undefined ? name : `${name}=${value}`);
   }
   addHistory(state, `ARG ${shown.join(" ")}`, { layer: false });
@@ -133,17 +143,17 @@ function defaultOf(
 }
 
 function dispatchEnv(state: StageState, variables: readonly KeyValue[]): void {
-  let env = state.config.Env ?? [];
+  const env = (state.additions.env ??= scopeOf(state.config.Env ?? []));
   for (const { key, value } of variables) {
-    env = setEnv(env, key, value);
-    state.scope = setVariable(state.scope, key, value);
+    env.set(key, value);
+    setVariable(state, key, value);
   }
-  configure(state, { Env: env }, `ENV ${formatPairs(variables)}`);
+  addHistory(state, `ENV ${formatPairs(variables)}`, { layer: false });
 }
 
 function dispatchLabel(state: StageState, labels: readonly KeyValue[]): void {
-  const added = Object.fromEntries(labels.map(({ key, value }) => [key, value]));
-  configure(state, { Labels: { ...state.config.Labels, ...added } }, `LABEL ${formatPairs(labels)}`);
+  for (const { key, value } of labels) state.additions.labels.set(key, value);
+  addHistory(state, `LABEL ${formatPairs(labels)}`, { layer: false });
 }
 
 function formatPairs(pairs: readonly KeyValue[]): string {
@@ -166,13 +176,13 @@ function dispatchEntrypoint(state: StageState, command: Command): void {
 function dispatchExpose(state: StageState, { ports, location }: Extract<Instruction, { kind: "EXPOSE" }>): void {
   const exposed = ports.flatMap((word) => parsePorts(word, location));
   const shown = [...new Set(exposed)].toSorted();
-  const added = Object.fromEntries(exposed.map((port) => [port, {}]));
-  configure(state, { ExposedPorts: { ...state.config.ExposedPorts, ...added } }, `EXPOSE [${shown.join(" ")}]`);
+  for (const port of exposed) state.additions.ports.add(port);
+  addHistory(state, `EXPOSE [${shown.join(" ")}]`, { layer: false });
 }
 
 function dispatchVolume(state: StageState, volumes: readonly string[]): void {
-  const added = Object.fromEntries(volumes.map((volume) => [volume, {}]));
-  configure(state, { Volumes: { ...state.config.Volumes, ...added } }, `VOLUME [${volumes.join(" ")}]`);
+  for (const volume of volumes) state.additions.volumes.add(volume);
+  addHistory(state, `VOLUME [${volumes.join(" ")}]`, { layer: false });
 }
 
 function dispatchHealthcheck(state: StageState, instruction: HealthcheckInstruction): void {
@@ -195,8 +205,15 @@ function dispatchHealthcheck(state: StageState, instruction: HealthcheckInstruct
   configure(state, { Healthcheck: check }, `HEALTHCHECK {Test:[${words.join(" ")}] ${times} Retries:${retries}}`);
 }
 
+/** Linux's PATH_MAX, less the byte that ends a path. */
+const MAX_PATH = 4095;
+
 function dispatchWorkdir(state: StageState, { path, location }: Extract<Instruction, { kind: "WORKDIR" }>): void {
   const workdir = path.startsWith("/") ? path : joinPath(workdirOf(state), path);
+  if (Buffer.byteLength(workdir) > MAX_PATH)
+    throw new GraphError("WORKDIR_INVALID", `Cannot use WORKDIR: its path is longer than ${MAX_PATH} bytes`, {
+      location,
+    });
   state.config = { ...state.config, WorkingDir: workdir };
   const layer = workdir !== "/";
   if (layer) {
@@ -220,16 +237,13 @@ function dispatchRun(state: StageState, instruction: RunInstruction, context: Di
     resolveFrom: (name: string) => context.resolveFrom(name, instruction),
   };
   const { args, script } = runArgs(state, instruction.command);
-  const scope = new Map(
-    [...state.scope].filter(([name]) => state.args.get(name) === undefined || !STEERING_ARGS.includes(name)),
-  );
   addStep(state, {
     ...stepBase(state, instruction.text, instruction.location),
     kind: "run",
     parent: state.step,
     args,
     script,
-    env: envOf(scope),
+    env: variablesOf(state).env,
     proxyEnv: proxyEnv(state, context.buildArgs),
     workdir: joinPath("/", workdir),
     user: state.config.User ?? "",

@@ -9,7 +9,8 @@ export type GraphErrorCode =
   | "MOUNT_INVALID"
   | "PORT_INVALID"
   | "SIGNAL_INVALID"
-  | "OPTION_INVALID";
+  | "OPTION_INVALID"
+  | "WORKDIR_INVALID";
 
 /** Thrown where instructions that parse make no sense together. */
 export class GraphError extends CodedError<GraphErrorCode> {

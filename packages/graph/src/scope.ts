@@ -1,13 +1,8 @@
 /** Variables in the order in which they were first set; a later value takes the place of an earlier one. */
 export type Scope = ReadonlyMap<string, string>;
 
-/** `scope` with one variable set. */
-export function setVariable(scope: Scope, name: string, value: string): Scope {
-  return new Map([...scope, [name, value]]);
-}
-
-/** `NAME=value` strings as a scope. */
-export function scopeOf(env: readonly string[]): Scope {
+/** `NAME=value` strings as a scope of their own, which its owner may change. */
+export function scopeOf(env: readonly string[]): Map<string, string> {
   return new Map(
     env.map((pair) => {
       const equals = pair.indexOf("=");
@@ -19,9 +14,4 @@ export function scopeOf(env: readonly string[]): Scope {
 /** A scope as `NAME=value` strings. */
 export function envOf(scope: Scope): readonly string[] {
   return [...scope].map(([name, value]) => `${name}=${value}`);
-}
-
-/** `env` with one variable set, in its place where it was there. */
-export function setEnv(env: readonly string[], name: string, value: string): readonly string[] {
-  return envOf(setVariable(scopeOf(env), name, value));
 }

@@ -1,20 +1,25 @@
 import type { Command, Location } from "@varve/dockerfile";
 import type { ContainerConfig, History, Platform } from "@varve/oci";
-import { scopeOf, type Scope } from "./scope.ts";
+import { STEERING_ARGS } from "./platform-args.ts";
+import { envOf, scopeOf } from "./scope.ts";
 import type { Step, StepOrigin } from "./step.ts";
 
 /** A stage while its instructions are gone through. */
 export interface StageState {
   step: Step;
+  /** Without what `additions` holds. */
   config: ContainerConfig;
+  readonly additions: ConfigAdditions;
   history: History[];
   author: string | undefined;
   readonly platform: Platform;
   readonly baseCreated: string | undefined;
   /** What `$x` and RUN see: the image's env and declared args, as they were set one after the other. */
-  scope: Scope;
+  readonly scope: Map<string, string>;
   /** Declared args in order, with the value that ARG gave them. */
-  args: ReadonlyMap<string, string | undefined>;
+  readonly args: Map<string, string | undefined>;
+  /** What the next step sees of these; undefined after a change. `variablesOf` makes it. */
+  variables: StepVariables | undefined;
   /** CMD was given in this stage: an ENTRYPOINT leaves it then. */
   hasCommand: boolean;
   /** Cached results are not used. */
@@ -24,6 +29,65 @@ export interface StageState {
   /** How many steps the stage has, FROM included. */
   readonly stepCount: number;
   readonly steps: Step[];
+}
+
+/** What instructions add to the config piece by piece, so that each takes no longer the more there are before it. */
+export interface ConfigAdditions {
+  /** Takes the place of the config's Env; undefined before the first ENV. */
+  env: Map<string, string> | undefined;
+  readonly labels: Map<string, string>;
+  readonly ports: Set<string>;
+  readonly volumes: Set<string>;
+  readonly triggers: string[];
+}
+
+/** What a step sees of its stage's variables. */
+interface StepVariables extends Pick<StepOrigin, "scope" | "buildArgs"> {
+  /** For RUN: `NAME=value`. */
+  readonly env: readonly string[];
+}
+
+/** Nothing added yet. */
+export function noAdditions(): ConfigAdditions {
+  return { env: undefined, labels: new Map(), ports: new Set(), volumes: new Set(), triggers: [] };
+}
+
+/** The config of the stage as it is now, additions included. */
+export function configOf({ config, additions }: StageState): ContainerConfig {
+  const { env, labels, ports, volumes, triggers } = additions;
+  const flags = (names: Iterable<string>): Record<string, Record<string, never>> =>
+    Object.fromEntries(Array.from(names, (name) => [name, {}]));
+  return {
+    ...config,
+    ...(env === undefined ? {} : { Env: envOf(env) }),
+    ...(labels.size === 0 ? {} : { Labels: { ...config.Labels, ...Object.fromEntries(labels) } }),
+    ...(ports.size === 0 ? {} : { ExposedPorts: { ...config.ExposedPorts, ...flags(ports) } }),
+    ...(volumes.size === 0 ? {} : { Volumes: { ...config.Volumes, ...flags(volumes) } }),
+    ...(triggers.length === 0 ? {} : { OnBuild: [...(config.OnBuild ?? []), ...triggers] }),
+  };
+}
+
+/** Sets a variable for the instructions that follow. */
+export function setVariable(state: StageState, name: string, value: string): void {
+  state.scope.set(name, value);
+  state.variables = undefined;
+}
+
+/** Declares an arg, with the value that ARG gives it. */
+export function declareArg(state: StageState, name: string, value: string | undefined): void {
+  state.args.set(name, value);
+  state.variables = undefined;
+}
+
+/** The variables of a step that is made now: shared by all steps between two changes. */
+export function variablesOf(state: StageState): StepVariables {
+  return (state.variables ??= {
+    scope: new Map(state.scope),
+    buildArgs: [...state.args.keys()],
+    env: [...state.scope].flatMap(([name, value]) =>
+      state.args.get(name) !== undefined && STEERING_ARGS.includes(name) ? [] : [`${name}=${value}`],
+    ),
+  });
 }
 
 /** What an image has that is made of nothing. */
@@ -74,10 +138,11 @@ export function stepBase(
   readonly noCache?: boolean;
 } {
   const position = state.steps.length + 2;
+  const { scope, buildArgs } = variablesOf(state);
   return {
     name: `[${state.label}${position}/${state.stepCount}] ${text}`,
     location,
-    origin: { stage: state.label.trim(), position, text, scope: state.scope, buildArgs: [...state.args.keys()] },
+    origin: { stage: state.label.trim(), position, text, scope, buildArgs },
     platform: state.platform,
     ...(state.noCache ? { noCache: true } : {}),
   };

@@ -29,11 +29,15 @@ export function createArgRecorder(globals: ReadonlyMap<string, GlobalArg>): ArgR
   const found = new Map<string, UsedArg>();
   const seen = new Set<string>();
   const use = (name: string): void => {
-    const global = globals.get(name);
-    if (global === undefined || seen.has(name)) return;
-    seen.add(name);
-    if (!found.has(name)) found.set(name, { name, value: global.value, location: global.location });
-    for (const other of global.uses) use(other);
+    // A list of names to do, not recursion: defaults may use each other in chains of any length.
+    const pending = [name];
+    for (let next = pending.pop(); next !== undefined; next = pending.pop()) {
+      const global = globals.get(next);
+      if (global === undefined || seen.has(next)) continue;
+      seen.add(next);
+      if (!found.has(next)) found.set(next, { name: next, value: global.value, location: global.location });
+      pending.push(...global.uses);
+    }
   };
   return {
     declare: (arg) => void found.set(arg.name, arg),
