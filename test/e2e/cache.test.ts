@@ -167,6 +167,26 @@ describe("a cache server", () => {
     expect(third.result.cache?.transfers.receiveSaved).toBeGreaterThan(size * 0.85);
   });
 
+  test("carries cache mounts that are named from machine to machine, last writer wins", async () => {
+    const run =
+      'RUN --mount=type=cache,id=npm,target=/npm --mount=type=cache,id=other,target=/other echo "$(cat /npm/log /other/log 2>/dev/null | tr -d "\\n")" >/seen; echo $N >>/npm/log; echo o >>/other/log; cat /seen';
+    const seenOn = async (work: Workspace, number: string, flags: readonly string[]): Promise<string> => {
+      const context = work.context({ Dockerfile: `FROM busybox\nARG N\n${run}\n` });
+      const args = ["--progress=plain", "--cache", server.url, "--build-arg", `N=${number}`, ...NOWHERE, ...flags];
+      return /^#\d+ \d\.\d+ (\S*)$/m.exec((await work.build([...args, context])).stderr)?.[1] ?? "";
+    };
+    using first = new Workspace();
+    using second = new Workspace();
+    const flags = ["--cache-mounts", "npm"];
+    expect(await seenOn(first, "1", flags)).toBe("");
+    expect(await seenOn(second, "2", flags)).toBe("1");
+    expect(await seenOn(first, "3", flags)).toBe("1o");
+    using third = new Workspace();
+    expect(await seenOn(third, "4", flags)).toBe("13");
+    using fourth = new Workspace();
+    expect(await seenOn(fourth, "5", [])).toBe("");
+  });
+
   test("lets one of many machines make each step, though some of them die", async () => {
     const steps = ["a", "b", "c"].map(
       (name) => `RUN sleep 1; echo ${name} $(cat /proc/sys/kernel/random/uuid) >/${name}`,

@@ -30,6 +30,12 @@ export const BUILD_FLAGS: readonly Flag[] = [
     description: "Read from type=registry,ref=REF or type=local,src=DIR",
   },
   {
+    name: "cache-mounts",
+    value: "ID,…",
+    list: true,
+    description: "Share these RUN --mount=type=cache with other machines by the cache server; * is all",
+  },
+  {
     name: "cache-to",
     value: "CACHE",
     list: true,

@@ -1,5 +1,12 @@
 import { type BuildReport, CacheError } from "@varve/cache";
-import { build, type BuildOptions, type BuildResult, completeInStore, type OnBuildEvent } from "@varve/executor";
+import {
+  build,
+  type BuildOptions,
+  type BuildResult,
+  completeInStore,
+  createTravellingMounts,
+  type OnBuildEvent,
+} from "@varve/executor";
 import type { BuildGraph } from "@varve/graph";
 import type { Digest } from "@varve/oci";
 import { type BuildLog, createBuildLog } from "./build-log.ts";
@@ -66,6 +73,7 @@ async function buildAndSend(
   } finally {
     if (!options.signal.aborted)
       await inPhase("sending to the cache", options.onEvent, async () => {
+        await options.travellingMounts?.save();
         await caches.cache.finish({ limit, layers });
         await reportBuild(log, { task, outcome, caches });
       });
@@ -88,6 +96,20 @@ async function reportBuild(
   const { project, target } = task;
   const report = log.report({ project, target, outcome, counts });
   await caches.server?.report(report, { signal: AbortSignal.timeout(REPORT_LIMIT) }).catch(() => undefined);
+}
+
+/** `options`, with the cache mounts that are to travel by the cache server. */
+export function withTravellingMounts(
+  options: BuildOptions,
+  {
+    words,
+    caches: { server },
+    onWarning,
+  }: { readonly words: CacheWords; readonly caches: Caches; readonly onWarning: (message: string) => void },
+): BuildOptions {
+  if (server === undefined || words.mounts.length === 0) return options;
+  const travellingMounts = createTravellingMounts({ ...options, cache: server, ids: words.mounts, onWarning });
+  return { ...options, travellingMounts };
 }
 
 async function buildInRounds(graphs: readonly BuildGraph[], task: BuildTask, options: BuildOptions): Promise<Built> {

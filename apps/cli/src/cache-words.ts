@@ -22,6 +22,8 @@ export interface CacheWords {
   /** Public keys of the server that alone are trusted, in base64. */
   readonly verifyKeys: readonly string[];
   readonly upload: Upload;
+  /** Ids of cache mounts that travel; `*` names all. */
+  readonly mounts: readonly string[];
   readonly others: readonly OciCacheWords[];
   /** Cache forms that varve does not have. */
   readonly unknown: readonly string[];
@@ -66,6 +68,7 @@ export function parseCaches(flags: Parsed, environment: NodeJS.ProcessEnv = proc
     token: environment["VARVE_CACHE_TOKEN"] === "" ? undefined : environment["VARVE_CACHE_TOKEN"],
     verifyKeys: flags.list("cache-verify-key").map(checkKey),
     upload: parseUpload(flags.value("cache-upload") ?? environment["VARVE_CACHE_UPLOAD"] ?? "background"),
+    mounts: flags.list("cache-mounts").flatMap((ids) => ids.split(",")),
     others: all.filter((each) => typeof each !== "string"),
     unknown: all.filter((each) => typeof each === "string"),
   };

@@ -37,6 +37,8 @@ export function openCaches(words: CacheWords, options: CachesOptions): Caches {
       `A cache of type=${type} is left out: varve has registry, local, and its own server (--cache URL)`,
     );
   const server = openServer(words, options);
+  if (words.mounts.length > 0 && server === undefined)
+    options.onWarning("Cache mounts stay on this machine: --cache-mounts needs a cache server (--cache URL)");
   const others = joinSame(words.others).map((each) => openOci(each, options));
   const remotes = [...(server === undefined ? [] : [server]), ...others];
   return { cache: openBuildCache({ ...options, remotes }), server, isShared: remotes.length > 0 };

@@ -13,6 +13,7 @@ export {
   type Lease,
   type LocalStore,
   type Memo,
+  type MountCache,
   type PutOptions,
   type PutOutcome,
   type RecordSource,

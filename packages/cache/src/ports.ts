@@ -102,6 +102,16 @@ export interface RemoteCache {
   counts(): TransferCounts;
 }
 
+/** Contents of cache mounts where other machines reach them, as layers. */
+export interface MountCache {
+  /** Blobs of these layers. Streams are verified. */
+  readonly content: ContentSource;
+  /** `id`: 64 hexadecimal digits. */
+  getMount(id: string): Promise<RecordLayer | undefined>;
+  /** Last write wins. The blobs come from `blobs`. */
+  putMount(id: string, layer: RecordLayer, blobs: ContentSource, options?: TransferOptions): Promise<void>;
+}
+
 /** Small derived values by namespace and key, lost without harm: file digests of a context, segments of a layer. */
 export interface Memo {
   get(namespace: string, key: string): Promise<Uint8Array | undefined>;

@@ -14,6 +14,7 @@ export {
   type NamedFiles,
 } from "./explain/miss-reason.ts";
 export { predict, type StepPrediction } from "./predict.ts";
+export { createTravellingMounts, type TravellingMounts } from "./mounts/travelling-mounts.ts";
 export { probeRunners, type RunnerProbe, selectRunner } from "./run/select-runner.ts";
 export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./run/user-namespace.ts";
 export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";

@@ -6,6 +6,7 @@ import type { FileDigests } from "./context/file-digests.ts";
 import type { OnBuildEvent } from "./events.ts";
 import type { Explainer } from "./explain/explainer.ts";
 import type { Layers } from "./layers.ts";
+import type { TravellingMounts } from "./mounts/travelling-mounts.ts";
 import type { Runner } from "./runner.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
@@ -41,6 +42,8 @@ export interface BuildOptions {
   readonly producer: string;
   /** Names the builds that this one is compared with to explain misses; undefined: those of the same main context. */
   readonly lineage?: string;
+  /** Cache mounts that are shared with other machines; undefined: none. */
+  readonly travellingMounts?: TravellingMounts;
   readonly signal: AbortSignal;
   readonly onEvent: OnBuildEvent;
 }

@@ -39,6 +39,8 @@ export interface BuildOptions {
   readonly cache?: string | undefined;
   /** Caches to read: `type=registry,ref=REF`, `type=local,src=DIR`. */
   readonly cacheFrom?: string | readonly string[] | undefined;
+  /** Ids of cache mounts that go by the cache server to other machines; `*` is all. */
+  readonly cacheMounts?: string | readonly string[] | undefined;
   /** Caches to write: `type=registry,ref=REF`, `type=local,dest=DIR`, with `mode=min|max`. */
   readonly cacheTo?: string | readonly string[] | undefined;
   /** What is sent to the cache server: `background[=SECONDS]`, `wait[=SECONDS]` or `none`. */

@@ -16,7 +16,7 @@ import {
   secrets,
   sshAgents,
 } from "../build-settings.ts";
-import { buildWithCaches } from "../build-with-caches.ts";
+import { buildWithCaches, withTravellingMounts } from "../build-with-caches.ts";
 import { type CacheWords, parseCaches } from "../cache-words.ts";
 import { openCaches } from "../caches.ts";
 import { type Call, parseCall } from "../calls/call.ts";
@@ -185,7 +185,8 @@ async function buildFrom(sources: Sources, plan: Plan, surroundings: Surrounding
   const store = await surroundings.store();
   const caches = openCaches(plan.caches, { store, onWarning: surroundings.onWarning });
   await using cache = caches.cache;
-  const options = createOptions(sources, plan, { ...surroundings, store, cache });
+  const planned = createOptions(sources, plan, { ...surroundings, store, cache });
+  const options = withTravellingMounts(planned, { words: plan.caches, caches, onWarning: surroundings.onWarning });
   const graphs = await createGraphs(sources, flags, { ...surroundings, options });
   checkEntitlements(graphs, entitlements(flags));
   const { result, written } = await buildWithCaches(

@@ -11,6 +11,7 @@ test("BuildOptions has every option, and no other", () => {
     buildContext: true,
     cache: true,
     cacheFrom: true,
+    cacheMounts: true,
     cacheTo: true,
     cacheUpload: true,
     cacheVerifyKey: true,

@@ -6,12 +6,12 @@ import {
   streamContent,
   type TransferOptions,
 } from "@varve/oci";
-import type { LocalStore, RemoteCache, TransferCounts } from "../ports.ts";
+import type { LocalStore, MountCache, RemoteCache, TransferCounts } from "../ports.ts";
 import type { CacheKey, CacheRecord, RecordLayer } from "../record.ts";
 import { type BlobSegment, type BlobPiece, cutBlob } from "./blob-parts.ts";
 import { assembleBlob, fetchBlob, type PlacedPiece } from "./fetch-blob.ts";
 import { requestLease } from "./lease.ts";
-import { parseRecordsResponse } from "./parse-protocol.ts";
+import { parseMountState, parseRecordsResponse } from "./parse-protocol.ts";
 import { createPinnedKeys, type PinnedKeys } from "./pinned-keys.ts";
 import type { BuildReport, ResolveRequest, SignedRecord } from "./protocol.ts";
 import { findSegments, rememberSegments } from "./segment-memo.ts";
@@ -31,7 +31,7 @@ export interface ServerCacheOptions {
 }
 
 /** A cache server, spoken to as docs/protocol.md says. */
-export interface ServerCache extends RemoteCache {
+export interface ServerCache extends RemoteCache, MountCache {
   /** Tells the server how a build went, for its dashboard. */
   report(build: BuildReport, options?: TransferOptions): Promise<void>;
 }
@@ -214,6 +214,30 @@ class HttpCache implements ServerCache {
     if (this.#readOnly) return Promise.resolve({ type: "granted", end: async () => undefined });
     const check = async (signed: SignedRecord): Promise<void> => void (await this.#accept([signed]));
     return requestLease(this.#options.server, { key, check });
+  }
+
+  async getMount(id: string): Promise<RecordLayer | undefined> {
+    const response = await sendToServer(this.#options.server, `/mounts/${id}`, { accept: [404] });
+    if (response.status === 404) return void response.body?.cancel();
+    const { layer } = parseMountState(await readJson(response));
+    this.#layers.set(layer.descriptor.digest, layer);
+    return layer;
+  }
+
+  async putMount(
+    id: string,
+    layer: RecordLayer,
+    blobs: ContentSource,
+    { signal }: TransferOptions = {},
+  ): Promise<void> {
+    if (this.#readOnly) return;
+    await this.#uploadOnce(layer, blobs, signal);
+    const response = await sendToServer(this.#options.server, `/mounts/${id}`, {
+      method: "PUT",
+      json: { layer, updatedAt: new Date().toISOString() },
+      signal,
+    });
+    await response.body?.cancel();
   }
 
   async report(build: BuildReport, { signal }: TransferOptions = {}): Promise<void> {

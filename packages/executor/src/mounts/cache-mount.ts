@@ -1,6 +1,6 @@
 import { createHash } from "node:crypto";
 import { existsSync } from "node:fs";
-import { chmod, chown, mkdir, open, readFile, rename, rm, utimes } from "node:fs/promises";
+import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, utimes } from "node:fs/promises";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { RunMount } from "@varve/graph";
@@ -25,6 +25,7 @@ export async function openCacheMount(mount: CacheMount, context: MountContext): 
   const slot = mount.sharing === "shared" ? "0" : await lockSlot(parent, mount.sharing, context);
   const source = join(parent, slot);
   await makeCache(source, mount, context);
+  session.options.travellingMounts?.use(mount, source);
   return { mount: { type: "bind", source, target: mount.target, readonly: mount.readonly } };
 }
 
@@ -35,12 +36,16 @@ function cacheName({ id, uid, gid, mode }: CacheMount): string {
     .slice(0, 32);
 }
 
-/** Fills a new cache beside its place, then moves it there: whoever comes second uses the first one's. */
+/** Fills a new cache, or an empty one that travels, beside its place, then moves it there: whoever comes second uses the first one's. */
 async function makeCache(path: string, mount: CacheMount, context: MountContext): Promise<void> {
-  if (existsSync(path)) return;
+  const { travellingMounts } = context.session.options;
+  const isThere = existsSync(path);
+  if (isThere && (travellingMounts === undefined || (await readdir(path)).length > 0)) return;
   const temporary = join(await context.session.options.store.makeTemporaryDirectory("tmp"), "cache");
   await mkdir(temporary);
-  if (mount.from !== undefined) await copyTree(await openFileSet(mount.from, mount.source, context), temporary);
+  await travellingMounts?.restore(mount, temporary);
+  if (mount.from !== undefined && (await readdir(temporary)).length === 0)
+    await copyTree(await openFileSet(mount.from, mount.source, context), temporary);
   await chown(temporary, mount.uid, mount.gid);
   await chmod(temporary, mount.mode);
   await rename(temporary, path).catch((cause: NodeJS.ErrnoException) => {
