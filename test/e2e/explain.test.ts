@@ -413,3 +413,41 @@ describe("why steps run", () => {
     expect(text).not.toMatch(/plugh|xyzzy/);
   });
 });
+
+describe("varve explain", () => {
+  test("says in lines what a build would find, and why not the rest", async () => {
+    using work = new Workspace();
+    const place = work.context({ Dockerfile: "FROM busybox\nCOPY a.txt /\nRUN cat a.txt\n", "a.txt": "a\n" });
+    const base = await busyboxArgs();
+    await work.build([place]);
+    expect((await work.run(["explain", ...base, place])).stdout).toBe(
+      "hit          [2/3] COPY a.txt /\nhit          [3/3] RUN cat a.txt\n2 steps, hits: 2, misses: 0\n",
+    );
+    work.context({ "a.txt": "b\n" });
+    const { code, stdout } = await work.run(["explain", ...base, place]);
+    expect([code, stdout.split("\n")]).toEqual([
+      0,
+      [
+        "miss         [2/3] COPY a.txt /",
+        "             a.txt changed",
+        "likely miss  [3/3] RUN cat a.txt",
+        "             a.txt changed in step 2",
+        "2 steps, hits: 0, misses: 2",
+        "",
+      ],
+    ]);
+  });
+
+  test.each([
+    [["--target", "none", "CONTEXT"], 1, "TARGET_UNKNOWN"],
+    [["--nonsense", "CONTEXT"], 2, "USAGE"],
+    [["CONTEXT/nowhere"], 2, "USAGE"],
+    [["-f", "CONTEXT/nowhere", "CONTEXT"], 1, "DOCKERFILE_MISSING"],
+  ])("%j ends with %d and says %s", async (args, code, word) => {
+    using work = new Workspace();
+    const context = work.context({ Dockerfile: "FROM scratch\n" });
+    const outcome = await work.run(["explain", ...args.map((word) => word.replace("CONTEXT", context))]);
+    expect([outcome.code, outcome.stdout]).toEqual([code, ""]);
+    expect(outcome.stderr).toContain(`error ${word}: `);
+  });
+});

@@ -7,6 +7,13 @@ export interface StepWords {
   readonly line?: number;
 }
 
+/** A step and the numbers of the steps that it reads. `stage` is absent for base images. */
+export interface GraphStep extends StepWords {
+  readonly platform: string;
+  readonly stage?: string;
+  readonly inputs: readonly number[];
+}
+
 /** Why a step runs: docs/explain.md. */
 export interface StepReason {
   readonly kind: "first-build" | "no-cache" | "evicted" | "unfinished" | "changed" | "unknown";
@@ -18,9 +25,17 @@ export interface StepReason {
 
 /** What a build tells while it goes: a line of `--progress=json`. `time` in ms since 1970, `duration` in ms. */
 export type BuildEvent =
+  /** All steps that the build needs, inputs before what reads them. Comes again where a build begins anew. */
+  | { readonly type: "graph"; readonly steps: readonly GraphStep[] }
   | (StepWords & { readonly type: "step-started"; readonly time: number; readonly reason?: StepReason })
-  /** `source`: where the record came from. */
-  | (StepWords & { readonly type: "step-cached"; readonly time: number; readonly source: string })
+  /** `source`: where the record came from; `duration`: what the step took when it ran; `size`: bytes of its layer. */
+  | (StepWords & {
+      readonly type: "step-cached";
+      readonly time: number;
+      readonly source: "local" | "remote" | "waited";
+      readonly duration?: number;
+      readonly size?: number;
+    })
   /** `layer`: the digest of the layer that the step made. */
   | (StepWords & {
       readonly type: "step-finished";
@@ -50,5 +65,6 @@ export type BuildEvent =
       readonly state: "started" | "finished";
       readonly time: number;
     }
-  | { readonly type: "warning"; readonly message: string }
+  /** file and line: what it is about. */
+  | { readonly type: "warning"; readonly message: string; readonly file?: string; readonly line?: number }
   | { readonly type: "note"; readonly message: string };

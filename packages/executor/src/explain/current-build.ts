@@ -32,7 +32,7 @@ export interface SeenKeys {
 export interface CurrentBuild {
   keyed(step: Step, seen: SeenKeys): void;
   resolved(step: Step, result: Digest): void;
-  /** Digest of keys and results. */
+  /** Digest of cheap keys and results. */
   fingerprint(): string;
   positionOf(step: Step): number;
   /** Notes of all that was seen so far; the same list each time, brought up to date. */
@@ -70,7 +70,7 @@ export function createCurrentBuild(steps: readonly Step[]): CurrentBuild {
       results.set(step, result);
       unsettled.add(step);
     },
-    fingerprint: () => fingerprintOf(steps.map((step) => [...(seen.get(step)?.keys ?? []), results.get(step)])),
+    fingerprint: () => fingerprintOf(steps.map((step) => [seen.get(step)?.keys[0], results.get(step)])),
     positionOf: (step) => positions.get(step) ?? -1,
     async notes() {
       const list = (notes ??= noteSteps(steps));

@@ -45,9 +45,9 @@ export async function saveLineage(
   name: Digest,
   { lineage, build, last, files }: LineageChange & { readonly lineage: Lineage },
 ): Promise<void> {
-  const text = JSON.stringify(build);
-  const others = lineage.builds.filter((each) => JSON.stringify(each) !== text);
-  const builds = [build, ...others].slice(0, MOST_BUILDS);
+  const same = lineage.builds.find((each) => textOf(each) === textOf(build));
+  const merged = same === undefined ? build : build.map((note, position) => withKeys(note, same[position]));
+  const builds = [merged, ...lineage.builds.filter((each) => each !== same)].slice(0, MOST_BUILDS);
   const slots = assignSlots(lineage.slots, builds);
   for (const [slot, digest] of slots.entries()) {
     const list = digest === null || lineage.slots.includes(digest) ? undefined : files.get(digest)?.();
@@ -57,6 +57,15 @@ export async function saveLineage(
   }
   await memo.put(NOTES, hexOf(name), encodeLineage({ builds, slots }));
   await memo.put(LAST, hexOf(name), Buffer.from(last));
+}
+
+/** A step that is found by its cheap key has no precise one: of two builds that saw the same, all keys are kept. */
+function withKeys(note: StepNote, other: StepNote | undefined): StepNote {
+  return { ...note, keys: [...new Set([...note.keys, ...(other?.keys ?? [])])] };
+}
+
+function textOf(build: BuildNotes): string {
+  return JSON.stringify(build.map((note) => ({ ...note, keys: note.keys.length > 0 })));
 }
 
 /** The file list of an input of one of the builds; undefined where it is not kept. */

@@ -26,6 +26,16 @@ describe("a lineage", () => {
     expect(await loadLast(memo, name)).toBe("3");
   });
 
+  test("keeps all keys of builds that saw the same", async () => {
+    const memo = createMemoryMemo();
+    const [cheap, precise] = [digest("cheap"), digest("precise")];
+    for (const keys of [[cheap, precise], [cheap]]) {
+      const build = [note("RUN x", { keys })];
+      await saveLineage(memo, name, { lineage: await loadLineage(memo, name), build, last: "", files: new Map() });
+    }
+    expect((await loadLineage(memo, name)).builds).toEqual([[note("RUN x", { keys: [cheap, precise] })]]);
+  });
+
   test("writes no more places than 64, however many inputs builds have", async () => {
     const memo = createMemoryMemo();
     const keys = new Set<string>();
