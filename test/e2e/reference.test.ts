@@ -47,16 +47,18 @@ RUN ls /w >> /o`);
     const cache = "--mount=type=cache,target=/c,uid=7,gid=8,mode=0700";
     const lines = `RUN ${cache} stat -c '%u %g %a' /c > /o; echo x >> /c/log
 RUN ${cache},sharing=locked wc -l < /c/log >> /o
-RUN --mount=type=cache,id=from,from=busybox,source=/etc,target=/f ls /f/group >> /o
+RUN --mount=type=cache,id=from,from=busybox,source=/home/app,uid=7,target=/f stat -c '%u %a' /f >> /o
+RUN --mount=type=cache,id=etc,from=busybox,source=/etc,target=/f ls /f/group >> /o
+RUN --mount=type=cache,id=own,from=busybox,uid=7,target=/f ls /f >> /o; stat -c '%u %a' /f >> /o
 RUN ${cache},ro touch /c/y 2> /dev/null || echo read-only >> /o`;
-    expect(await output(lines)).toBe("7 8 700\n1\n/f/group\nread-only\n");
-    expect(await output(lines, "--no-cache")).toBe("7 8 700\n2\n/f/group\nread-only\n");
+    expect(await output(lines)).toBe("7 8 700\n1\n0 755\n/f/group\n7 755\nread-only\n");
+    expect(await output(lines, "--no-cache")).toContain("7 8 700\n2\n");
   });
 
   test("type=tmpfs: empty, limited, gone", async () => {
-    const fill = "head -c 100000 /dev/zero > /t/x || echo full > /o";
+    const fill = "stat -c %a /t > /o; head -c 100000 /dev/zero > /t/x || echo full >> /o";
     const out = await files(`RUN --mount=type=tmpfs,target=/t,size=64k ls /t; ${fill}`);
-    expect(readFileSync(join(out, "o"), "utf8")).toBe("full\n");
+    expect(readFileSync(join(out, "o"), "utf8")).toBe("1777\nfull\n");
     expect(existsSync(join(out, "t", "x"))).toBe(false);
   });
 

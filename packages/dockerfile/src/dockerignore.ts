@@ -78,6 +78,11 @@ export function createIgnoreMatcher(patterns: readonly IgnorePattern[]): IgnoreM
 }
 
 function createRule(source: IgnorePattern): Rule {
+  if (source.pattern === "" && source.negated)
+    throw new DockerfileError(
+      "SYNTAX",
+      `Cannot use ignore pattern "${source.text}" in line ${source.line}: illegal exclusion pattern; wanted a path behind the "!"`,
+    );
   if (!/[*?[\\]/.test(source.pattern)) return { source, test: (path) => path === source.pattern };
   const expression = patternSource(source.pattern, { doubleStar: true });
   if (expression === undefined)

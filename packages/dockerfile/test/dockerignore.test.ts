@@ -114,7 +114,7 @@ describe("createIgnoreMatcher()", () => {
     expect(createIgnoreMatcher([]).matches("a")).toEqual({ excluded: false });
   });
 
-  test.each(["[a", "a[", "[a-", "a\\", "[]"])("refuses the damaged pattern %s", (pattern) => {
+  test.each(["[a", "a[", "[a-", "a\\", "[]", "!", "! "])("refuses the damaged pattern %s", (pattern) => {
     expect(() => createIgnoreMatcher(parseDockerignore(`ok\n${pattern}`))).toThrow(DockerfileError);
     expect(() => createIgnoreMatcher(parseDockerignore(`ok\n${pattern}`))).toThrow("line 2");
   });

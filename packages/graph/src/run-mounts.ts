@@ -85,13 +85,16 @@ function parseCache(options: MountOptions, context: MountContext): RunMount {
   const word = options.value("sharing") ?? "shared";
   const sharing = SHARING.find((each) => each === word.toLowerCase());
   if (sharing === undefined) throw options.invalid(`unsupported sharing value "${word}"`, { word, known: SHARING });
+  const source = joinPath("/", options.value("source") ?? "/");
+  // Where owner or mode are given, BuildKit makes a directory of its own, unless a part of `from` is asked for.
+  const isOwn = source === "/" && ["mode", "uid", "gid"].some((name) => options.value(name) !== undefined);
   return {
     type: "cache",
     target,
     id: options.value("id") ?? target,
     sharing,
-    from: fromOf(options, context),
-    source: options.value("source") ?? "/",
+    from: isOwn ? undefined : fromOf(options, context),
+    source,
     readonly: options.readonly(false),
     ...options.owner(0o755),
   };

@@ -60,7 +60,7 @@ export type RunMount =
       readonly target: string;
       readonly id: string;
       readonly sharing: "shared" | "private" | "locked";
-      /** What a new cache starts from; undefined: empty. */
+      /** What a new cache starts from, owner and mode included; undefined: an empty directory of these. */
       readonly from: FileSet | undefined;
       readonly source: string;
       readonly mode: number;

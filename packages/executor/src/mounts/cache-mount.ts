@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, utimes } from
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { RunMount } from "@varve/graph";
-import { copyTree } from "../snapshot/copy-tree.ts";
+import { copyPath } from "../snapshot/copy-tree.ts";
 import { openFileSet } from "./bind-mount.ts";
 import type { MountContext, OpenMount } from "./open-mounts.ts";
 
@@ -43,11 +43,11 @@ async function makeCache(path: string, mount: CacheMount, context: MountContext)
   if (isThere && (travellingMounts === undefined || (await readdir(path)).length > 0)) return;
   const temporary = join(await context.session.options.store.makeTemporaryDirectory("tmp"), "cache");
   await mkdir(temporary);
-  await travellingMounts?.restore(mount, temporary);
-  if (mount.from !== undefined && (await readdir(temporary)).length === 0)
-    await copyTree(await openFileSet(mount.from, mount.source, context), temporary);
   await chown(temporary, mount.uid, mount.gid);
   await chmod(temporary, mount.mode);
+  await travellingMounts?.restore(mount, temporary);
+  if (mount.from !== undefined && (await readdir(temporary)).length === 0)
+    await copyPath(await openFileSet(mount.from, mount.source, context), temporary);
   await rename(temporary, path).catch((cause: NodeJS.ErrnoException) => {
     if (cause.code !== "ENOTEMPTY" && cause.code !== "EEXIST") throw cause;
   });

@@ -1,4 +1,4 @@
-import { lstatSync, mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { chmodSync, lstatSync, mkdirSync, rmdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { lutimens } from "@varve/layer";
 import { type MountPointKind, mountPointKind } from "./mount-point-kind.ts";
@@ -9,9 +9,9 @@ import type { RuntimeMount } from "./runtime-config.ts";
 export interface MountPoints extends Disposable {
   /**
    * The path on this machine of the mount point of `target` (absolute, in the rootfs); where it is absent, it is made
-   * with its parents: a directory, or an empty file.
+   * with its parents: a directory of that mode (0755), or an empty file.
    */
-  make(target: string, kind: MountPointKind): string;
+  make(target: string, kind: MountPointKind, mode?: number): string;
 }
 
 interface Made {
@@ -29,12 +29,12 @@ interface Made {
 export function createMountPoints(rootfs: string): MountPoints {
   const made: Made[] = [];
   return {
-    make(target, kind) {
+    make(target, kind, mode) {
       const names = resolveInRoot(rootfs, target);
       for (let count = 1; count <= names.length; count += 1) {
         const path = join(rootfs, ...names.slice(0, count));
         if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
-        made.push(makeOne(path, count === names.length ? kind : "directory"));
+        made.push(count === names.length ? makeOne(path, kind, mode) : makeOne(path, "directory"));
       }
       return join(rootfs, ...names);
     },
@@ -50,15 +50,20 @@ export function makeMountPoints(points: MountPoints, mounts: readonly RuntimeMou
   for (const { destination, type, source } of mounts) {
     if (targets.some((target) => destination.startsWith(`${target}/`))) continue;
     targets.push(destination);
-    points.make(destination, mountPointKind(type, source));
+    points.make(destination, mountPointKind(type, source), type === "tmpfs" ? OPEN : undefined);
   }
 }
 
-function makeOne(path: string, kind: MountPointKind): Made {
+/** OCI runtimes give a tmpfs the mode of its mount point; the kernel's own default is open to all. */
+const OPEN = 0o1777;
+
+function makeOne(path: string, kind: MountPointKind, mode: number = 0o755): Made {
   const parent = join(path, "..");
   const before = modifiedAt(parent);
-  if (kind === "directory") mkdirSync(path, { mode: 0o755 });
-  else writeFileSync(path, "", { flag: "wx", mode: 0o644 });
+  if (kind === "directory") {
+    mkdirSync(path);
+    chmodSync(path, mode);
+  } else writeFileSync(path, "", { flag: "wx", mode: 0o644 });
   return { path, parent, before, after: modifiedAt(parent) };
 }
 

@@ -289,10 +289,10 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
   test("limits a tmpfs", async () => {
     const mounts = [{ type: "tmpfs", target: "/t", size: 64 * 1024 }] as const;
     const { stdout } = await run(runner, {
-      args: ["sh", "-c", "head -c 100000 /dev/zero >/t/f; stat -c %s /t/f"],
+      args: ["sh", "-c", "head -c 100000 /dev/zero >/t/f; stat -c %s /t/f; stat -c %a /t"],
       mounts,
     });
-    expect(Number(stdout)).toBe(64 * 1024);
+    expect(stdout).toBe(`${64 * 1024}\n1777\n`);
   });
 
   test("shows a device of the machine by name", async () => {
