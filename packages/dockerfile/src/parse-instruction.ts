@@ -47,7 +47,8 @@ const ADD_FLAGS = {
   "keep-git-dir": "boolean",
   unpack: "boolean",
 } as const;
-const FLAGS: Readonly<Partial<Record<Instruction["kind"], Readonly<Record<string, FlagKind>>>>> = {
+/** Flags by instruction. */
+export const FLAGS: Readonly<Partial<Record<Instruction["kind"], Readonly<Record<string, FlagKind>>>>> = {
   FROM: { platform: "value" },
   RUN: { mount: "list", network: "value", security: "value", device: "list" },
   COPY: COPY_FLAGS,
