@@ -4,7 +4,7 @@ import { chmod, chown, mkdir, open, readdir, readFile, rename, rm, utimes } from
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { RunMount } from "@varve/graph";
-import { copyPath } from "../snapshot/copy-tree.ts";
+import { copyPath } from "../snapshot/copy-path.ts";
 import { openFileSet } from "./bind-mount.ts";
 import type { MountContext, OpenMount } from "./open-mounts.ts";
 

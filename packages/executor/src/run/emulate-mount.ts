@@ -3,7 +3,7 @@ import { chmod, link, mkdir, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { lutimens } from "@varve/layer";
 import type { BindMount, TmpfsMount } from "../runner.ts";
-import { copyPath } from "../snapshot/copy-tree.ts";
+import { copyPath } from "../snapshot/copy-path.ts";
 import { mountPointKind } from "./mount-point-kind.ts";
 import { createMountPoints } from "./mount-points.ts";
 

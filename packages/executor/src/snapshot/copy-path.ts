@@ -2,15 +2,10 @@ import { basename, dirname } from "node:path";
 import { type Entry, joinHardlinks, scanDirectory, writeTree } from "@varve/layer";
 
 /**
- * Copies what stands in directory `from` into directory `to`, which exists: owners, modes, times, links among them and
+ * Copies a file, a link or a directory with all beneath it to the path `to`: owners, modes, times, links among them and
  * xattrs come along; sockets do not. Directories merge; what else has the same name makes way.
  * @throws LayerError where something can't be read or made.
  */
-export async function copyTree(from: string, to: string): Promise<void> {
-  await writeTree(joinHardlinks(scanDirectory(from, { xattrs: "read" })), to);
-}
-
-/** Copies a file, a link or a directory with all beneath it to the path `to`, as copyTree does. */
 export async function copyPath(from: string, to: string): Promise<void> {
   const [name, target] = [basename(from), basename(to)];
   const isBeneath = (path: string): boolean => path === name || path.startsWith(`${name}/`);
