@@ -68,7 +68,7 @@ async function* fetchRest(
 ): AsyncGenerator<Uint8Array, unknown, undefined> {
   const { signal } = request;
   const release = await semaphoreOf(source.host).acquire();
-  const idle = createIdleTimer();
+  using idle = createIdleTimer();
   try {
     signal.throwIfAborted();
     const response = await ask(source, { ...request, signal: AbortSignal.any([signal, idle.signal]) }, progress);
@@ -89,7 +89,6 @@ async function* fetchRest(
     if (error instanceof RegistryError) throw error;
     return error;
   } finally {
-    idle.stop();
     release();
   }
 }

@@ -69,7 +69,7 @@ export async function sendUpload(
   const url = new URL(location);
   url.searchParams.set("digest", expected.digest);
   const { signal } = request;
-  const idle = createIdleTimer();
+  using idle = createIdleTimer();
   const source: Source = { error: undefined };
   const body = Readable.from(watch(verifyContent(expected, content), idle, source), { objectMode: false });
   try {
@@ -89,7 +89,6 @@ export async function sendUpload(
     signal?.throwIfAborted();
     throw source.error === undefined ? error : source.error.value;
   } finally {
-    idle.stop();
     body.destroy();
   }
 }
