@@ -8,7 +8,10 @@ export interface OutputLines {
   rest(): string | undefined;
 }
 
-/** For the output of one step, both of its streams. A line that never ends is cut at 64 KiB. */
+/** A line that never ends is cut here: characters. */
+const LONGEST = 65_536;
+
+/** For the output of one step, both of its streams. */
 export function createOutputLines(): OutputLines {
   const decoder = new StringDecoder("utf8");
   let open = "";
@@ -16,7 +19,9 @@ export function createOutputLines(): OutputLines {
     add(chunk) {
       const lines = (open + decoder.write(Buffer.from(chunk))).split(/\r\n|\n|\r(?!$)/);
       open = lines.pop() ?? "";
-      if (open.length > 65_536) lines.push(...[open, (open = "")].slice(0, 1));
+      if (open.length <= LONGEST) return lines;
+      lines.push(open);
+      open = "";
       return lines;
     },
     rest() {

@@ -49,6 +49,7 @@ export function createCurrentBuild(steps: readonly Step[]): CurrentBuild {
   const files = new Map<Digest, ContextInput>();
   const unsettled = new Set<Step>();
   let notes: StepNote[] | undefined;
+  let settling: Promise<unknown> = Promise.resolve();
   const noteInput = (input: StepInput): NotedInput => {
     if (input.type === "step") return { type: "step", name: input.name, step: positions.get(input.step) ?? -1 };
     if (input.type === "files") files.set(input.digest, input);
@@ -76,7 +77,8 @@ export function createCurrentBuild(steps: readonly Step[]): CurrentBuild {
       const list = (notes ??= noteSteps(steps));
       const fresh = [...unsettled];
       unsettled.clear();
-      await Promise.all(fresh.map((step) => settle(step, list)));
+      settling = Promise.all([settling, ...fresh.map((step) => settle(step, list))]);
+      await settling;
       return list;
     },
   };

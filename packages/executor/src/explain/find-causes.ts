@@ -22,11 +22,26 @@ export interface Comparison {
 }
 
 /** Parts of a definition that an instruction's own words make; the others come from elsewhere. */
-const WORDS = new Set(
-  "args script.name script.content sources destination chown chmod link parents exclude unpack checksum mounts instruction path security devices kind".split(
-    " ",
-  ),
-);
+const WORDS = new Set([
+  "kind",
+  "args",
+  "script.name",
+  "script.content",
+  "mounts",
+  "security",
+  "devices",
+  "instruction",
+  "sources",
+  "destination",
+  "chown",
+  "chmod",
+  "link",
+  "parents",
+  "exclude",
+  "unpack",
+  "checksum",
+  "path",
+]);
 /** What people call the other parts. */
 const NAMES: Readonly<Record<string, string>> = {
   user: "USER",
