@@ -12,7 +12,7 @@ import { busyboxLayout } from "../../tools/base-images.ts";
 import { Workspace } from "./varve.ts";
 
 const root = join(import.meta.dirname, "..", "..");
-const PAGES = ["quick-start.md", "concepts.md", "config.md", "api.md", "migrating.md", "ci.md"];
+const PAGES = ["quick-start.md", "concepts.md", "config.md", "api.md", "migrating.md", "ci.md", "cache.md"];
 
 interface Block {
   readonly words: string;
@@ -34,6 +34,7 @@ async function installIn(work: Workspace): Promise<string> {
   mkdirSync(join(modules, ".bin"), { recursive: true });
   symlinkSync(join(root, "apps/cli"), join(modules, "varve"));
   symlinkSync(join(root, "apps/cli/bin/varve.js"), join(modules, ".bin/varve"));
+  symlinkSync(join(root, "apps/cache-server/bin/varve-cache.js"), join(modules, ".bin/varve-cache"));
   const config = { buildContext: { busybox: `oci-layout://${await busyboxLayout()}` } };
   writeFileSync(work.file("varve.json"), JSON.stringify(config));
   return folder;

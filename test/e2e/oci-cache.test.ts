@@ -62,7 +62,7 @@ describe("--cache-from and --cache-to", () => {
     const second = await onNewMachine(["--cache-from", from]);
     expect(second.id).toBe(first.id);
     expect(second.log.match(/CACHED/g)).toHaveLength(4);
-    expect(second.log).toContain("4 found");
+    expect(second.log).toContain("4 from remote caches");
   });
 
   test("mode=min keeps the image's layers only, mode=max those of all stages", async () => {
