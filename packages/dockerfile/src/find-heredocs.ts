@@ -1,4 +1,4 @@
-import { expandWord, expandWords } from "./expand-word.ts";
+import { expandWords } from "./expand-word.ts";
 import type { HeredocStart } from "./read-lines.ts";
 
 const START = /^(\d*)<<(-?)([^<]+)$/;
@@ -35,10 +35,11 @@ function rawWords(line: string): readonly string[] {
   }
 }
 
+/** One word, which may be quoted. */
 function nameOf(rest: string): string | undefined {
   try {
-    const name = expandWord(rest, { lookup: (variable) => `\${${variable}}` });
-    return name === "" || /\s/.test(name) ? undefined : name;
+    const [name = "", ...others] = expandWords(rest, { lookup: (variable) => `\${${variable}}` });
+    return name === "" || others.length > 0 ? undefined : name;
   } catch {
     return undefined;
   }

@@ -20,6 +20,7 @@ export { docComment } from "./doc-comment.ts";
 export { DockerfileError, type DockerfileErrorCode } from "./errors.ts";
 export { expandInstruction, type InstructionExpandOptions } from "./expand-instruction.ts";
 export { expandWord, expandWords, type ExpandOptions, ExpansionError } from "./expand-word.ts";
+export { parseHeredocStart } from "./find-heredocs.ts";
 export { formatSource } from "./format-source.ts";
 export type {
   AddInstruction,

@@ -392,6 +392,7 @@ function parseShell(parts: Parts): Instruction {
 }
 
 const MINIMUM = 1_000_000;
+const MAX_RETRIES = 0x7fff_ffff;
 
 function parseHealthcheck(parts: Parts): Instruction {
   const [, type = "", rest = ""] = /^([^\s]*)\s*(.*)$/s.exec(parts.rest) ?? [];
@@ -433,7 +434,7 @@ function durationFlag(name: string, parts: Parts): number | undefined {
 function retriesFlag(parts: Parts): number | undefined {
   const text = parts.parsed.value("retries");
   if (text === undefined || text === "") return undefined;
-  if (!/^[-+]?\d+$/.test(text))
+  if (!/^[-+]?\d+$/.test(text) || Math.abs(Number(text)) > MAX_RETRIES)
     throw badArgument(`invalid value "${text}" for --retries: wanted a whole number`, parts, `--retries=${text}`);
   const retries = Number(text);
   if (retries < 0) throw badArgument(`--retries cannot be negative (${retries})`, parts, `--retries=${text}`);

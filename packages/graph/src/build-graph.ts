@@ -236,8 +236,7 @@ class GraphBuilder {
         hint: "Declare the ARG before the first FROM, with a default",
       });
     this.#stagePlatform(from);
-    const isKnown = name === "scratch" || this.#baseStage(name, index) !== undefined;
-    if (!isKnown && this.#namedContext(name, this.#options.platform) === undefined) this.#checkReference(name, from);
+    if (name !== "scratch" && this.#baseStage(name, index) === undefined) this.#checkReference(name, from);
     for (const instruction of instructions)
       for (const source of sourceNames(instruction)) this.#refuseVariable(source, instruction);
   }
@@ -537,7 +536,8 @@ function familiarName(name: string): string {
 }
 
 function sourceNames(instruction: Instruction): readonly string[] {
-  if (instruction.kind === "COPY") return instruction.from === undefined ? [] : [instruction.from];
+  if (instruction.kind === "COPY")
+    return instruction.from === undefined || instruction.from === "" ? [] : [instruction.from];
   if (instruction.kind !== "RUN") return [];
   return instruction.mounts.flatMap(({ options }) =>
     options.flatMap(([name, value]) => (name === "from" && value !== undefined && value !== "" ? [value] : [])),

@@ -7,6 +7,7 @@ import {
   type HealthcheckInstruction,
   type Instruction,
   type KeyValue,
+  parseHeredocStart,
   parseTrigger,
   type RunInstruction,
 } from "@varve/dockerfile";
@@ -14,7 +15,7 @@ import type { Healthcheck } from "@varve/oci";
 import { GraphError } from "./errors.ts";
 import { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";
 import { formatDuration, quoteGo } from "./go-format.ts";
-import { destinationPath, joinPath } from "./paths.ts";
+import { destinationPath, joinPath, normalizeWorkdir } from "./paths.ts";
 import { NON_ENV_ARGS, PROXY_ARGS } from "./platform-args.ts";
 import { parsePorts } from "./ports.ts";
 import { parseRunMount } from "./run-mounts.ts";
@@ -76,7 +77,7 @@ export function dispatch(state: StageState, raw: Instruction, context: DispatchC
     case "EXPOSE":
       return dispatchExpose(state, instruction);
     case "VOLUME":
-      return dispatchVolume(state, instruction.volumes);
+      return dispatchVolume(state, instruction);
     case "USER":
       return configure(state, { User: instruction.user }, `USER ${instruction.user}`);
     case "STOPSIGNAL":
@@ -180,7 +181,11 @@ function dispatchExpose(state: StageState, { ports, location }: Extract<Instruct
   addHistory(state, `EXPOSE [${shown.join(" ")}]`, { layer: false });
 }
 
-function dispatchVolume(state: StageState, volumes: readonly string[]): void {
+function dispatchVolume(state: StageState, { volumes, location }: Extract<Instruction, { kind: "VOLUME" }>): void {
+  if (volumes.includes(""))
+    throw new GraphError("OPTION_INVALID", "Cannot use VOLUME: VOLUME specified can not be an empty string", {
+      location,
+    });
   for (const volume of volumes) state.additions.volumes.add(volume);
   addHistory(state, `VOLUME [${volumes.join(" ")}]`, { layer: false });
 }
@@ -209,7 +214,7 @@ function dispatchHealthcheck(state: StageState, instruction: HealthcheckInstruct
 const MAX_PATH = 4095;
 
 function dispatchWorkdir(state: StageState, { path, location }: Extract<Instruction, { kind: "WORKDIR" }>): void {
-  const workdir = path.startsWith("/") ? path : joinPath(workdirOf(state), path);
+  const workdir = normalizeWorkdir(workdirOf(state), path);
   if (Buffer.byteLength(workdir) > MAX_PATH)
     throw new GraphError("WORKDIR_INVALID", `Cannot use WORKDIR: its path is longer than ${MAX_PATH} bytes`, {
       location,
@@ -311,7 +316,7 @@ function runArgs(state: StageState, command: Command): Pick<RunStep, "args" | "s
     return { args: commandArgs(state, command), script: undefined };
   const [first] = command.heredocs;
   const isWhole =
-    first !== undefined && command.heredocs.length === 1 && /^\d*<<-?\s*(['"]?)[^\s'"<]+\1$/.test(command.script);
+    first !== undefined && command.heredocs.length === 1 && parseHeredocStart(command.script) !== undefined;
   const shell = (script: string): readonly string[] => commandArgs(state, { form: "shell", script, heredocs: [] });
   if (!isWhole) {
     const bodies = command.heredocs.map(({ content, name }) => `\n${content}${name}`).join("");
@@ -327,7 +332,7 @@ function dispatchCopy(
   context: DispatchContext,
 ): void {
   const from =
-    instruction.kind === "COPY" && instruction.from !== undefined
+    instruction.kind === "COPY" && instruction.from !== undefined && instruction.from !== ""
       ? context.resolveFrom(instruction.from, instruction)
       : ({ type: "context", name: "" } as const);
   const add = instruction.kind === "ADD" ? instruction : undefined;
@@ -341,10 +346,10 @@ function dispatchCopy(
     instruction: instruction.kind,
     sources,
     destination: destinationPath(workdirOf(state), instruction.destination),
-    chown: instruction.chown,
-    chmod: instruction.chmod,
+    chown: instruction.chown || undefined,
+    chmod: instruction.chmod || undefined,
     // BuildKit does not merge a layer whose modes it has to change.
-    link: instruction.link && (instruction.chmod === undefined || instruction.chmod === ""),
+    link: instruction.link && (instruction.chmod ?? "") === "",
     parents: instruction.parents,
     exclude: instruction.exclude,
     checksum: (add?.checksum ?? "") === "" ? git?.git.checksum : add?.checksum,

@@ -15,3 +15,14 @@ export function destinationPath(workdir: string, word: string): string {
     word === "." || word === "" || word.endsWith("/") || word.endsWith("/.") || word.endsWith("/..") || word === "..";
   return isDirectory && path !== "/" ? `${path}/` : path;
 }
+
+/**
+ * The working directory that WORKDIR makes of its word, as it stands in the config: an absolute one stays as it was
+ * written, a relative one keeps the slash or "/." at its end. BuildKit's `system.NormalizePath`.
+ */
+export function normalizeWorkdir(current: string, word: string): string {
+  if (word.startsWith("/")) return word;
+  const path = joinPath(current, word);
+  const [, end = ""] = /(\/\.?)$/.exec(word) ?? [];
+  return path === "/" ? path + end.slice(1) : path + end;
+}

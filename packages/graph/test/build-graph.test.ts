@@ -237,6 +237,27 @@ describe("buildGraph()", () => {
     await expect(plan(text)).rejects.toMatchObject({ code: "BAD_EXPANSION" });
   });
 
+  test.each([
+    ["a", "/base/a"],
+    ["a/", "/base/a/"],
+    ["./a/.", "/base/a/."],
+    [".", "/base"],
+    ["..", "/"],
+    ["../", "/"],
+    ["../../x", "/x"],
+    ["/a/../b/", "/a/../b/"],
+    ["$NOPE", "/base"],
+  ])("takes WORKDIR %s as %s", async (word, wanted) => {
+    expect((await plan(`FROM x\nWORKDIR ${word}\n`)).target.config.WorkingDir).toBe(wanted);
+  });
+
+  test("takes empty flags of COPY as none", async () => {
+    const { steps } = await plan("FROM x\nCOPY --from= --chown= --chmod= --link a /b\n");
+    const [copy] = steps.filter((step) => step.kind === "copy");
+    expect(copy).toMatchObject({ chown: undefined, chmod: undefined, link: true });
+    expect(copy?.sources).toEqual([{ type: "path", from: { type: "context", name: "" }, path: "a" }]);
+  });
+
   test("copies with --link only where no mode is to be changed, as BuildKit does", async () => {
     const { steps } = await plan('FROM x\nCOPY --link a /\nCOPY --link --chmod=1 a /\nCOPY --link --chmod="" a /\n');
     expect(steps.flatMap((step) => (step.kind === "copy" ? [step.link] : []))).toEqual([true, false, true]);
@@ -283,6 +304,7 @@ describe("buildGraph()", () => {
     ["FROM x\nEXPOSE a:80\n", "PORT_INVALID", /invalid hostPort/],
     ["FROM x\nEXPOSE 1.2.3:80:80\n", "PORT_INVALID", /invalid IP address/],
     ["FROM x\nEXPOSE /tcp\n", "PORT_INVALID", /no port specified/],
+    ["FROM x\nVOLUME $NOPE\n", "OPTION_INVALID", /can not be an empty string/],
     ["FROM x\nSTOPSIGNAL 0\n", "SIGNAL_INVALID", /invalid signal/],
     ["FROM x\nADD https://a/b.git?ref=1&ref=2 /c\n", "COPY_UNSUPPORTED", /multiple values/],
     ["FROM x\nADD --keep-git-dir=false https://a/b.git?keep-git-dir=1 /c\n", "COPY_UNSUPPORTED", /inconsistent/],
