@@ -50,6 +50,13 @@ describe("progress in CI", () => {
     expect(bodies.get("[two 2/2] RUN echo second")).toContain("second");
   });
 
+  test("marks the line of a Dockerfile that can't be read", async () => {
+    work.context({ "Dockerfile.bad": "FROM busybox\nRUN true\nRUM true\n" });
+    const env = { GITHUB_ACTIONS: "true", GITHUB_WORKSPACE: work.path };
+    const { stderr } = await work.fail(["-f", join(context, "Dockerfile.bad"), context], { env });
+    expect(stderr).toContain("::error file=context/Dockerfile.bad,line=3,endLine=3,title=varve::Cannot ");
+  });
+
   test("is plain where it is asked for", async () => {
     const { stderr } = await work.fail(["--progress=plain", context], { env: { GITHUB_ACTIONS: "true" } });
     expect(stderr).not.toContain("::");

@@ -99,11 +99,11 @@ async function runBuild(given: Parsed, signal: AbortSignal): Promise<number> {
     const onSource = ({ dockerfile: text, file }: Sources): void => void (source = { text, file });
     return await runPlan(plan, { progress: display, signal, store: () => (opened ??= open()), onWarning, onSource });
   } catch (error) {
-    progress?.end();
     const told =
       signal.aborted && !(error instanceof UsageError)
         ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
         : error;
+    progress?.end(told);
     process.stderr.write(`${asJson ? JSON.stringify(describeError(told)) : formatError(told, source)}\n`);
     return exitCodeOf(told);
   }

@@ -1,5 +1,6 @@
 import type { BuildEvent } from "@varve/executor";
-import type { Location } from "@varve/dockerfile";
+import { DockerfileError, type Location } from "@varve/dockerfile";
+import { GraphError } from "@varve/graph";
 import { describeSource } from "./describe-source.ts";
 import { createOutputLines, type OutputLines } from "./output-lines.ts";
 import {
@@ -84,9 +85,12 @@ export function createBlockProgress(screen: Pick<Screen, "write">, format: Block
       }
     },
     note: line,
-    end() {
+    end(error) {
       const now = Date.now();
       for (const [subject, { started }] of running) end(subject, [`STOPPED after ${formatSeconds(now - started)}`]);
+      // A step that failed has its mark already.
+      if (error instanceof DockerfileError || error instanceof GraphError)
+        annotate("error", firstLine(error), error.location);
     },
   };
 }

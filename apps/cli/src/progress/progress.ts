@@ -7,8 +7,8 @@ export interface Progress {
   onEvent(event: BuildEvent): void;
   /** A line that is no event of the build. */
   note(text: string): void;
-  /** Ends the display; nothing is written after it. */
-  end(): void;
+  /** Ends the display; nothing is written after it. `error`: what ended the build, which is told by others. */
+  end(error?: unknown): void;
 }
 
 /** Where a display writes: a terminal, or what takes its place. */
