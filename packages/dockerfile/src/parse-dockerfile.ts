@@ -64,7 +64,7 @@ function parseLine(line: LogicalLine, reader: LineReader, escape: string): Instr
   const wanted = isOnbuild && !/^(run|copy|add)\b/i.test(words.rest) ? [] : heredocs;
   const read = reader.readHeredocs(wanted, location);
   if (wanted.length > 0) location = { ...location, endLine: Math.max(location.endLine, read.endLine) };
-  return parseInstruction(line.text, { location, escape, readHeredocs: () => read.heredocs });
+  return parseInstruction(words, { location, escape, readHeredocs: () => read.heredocs });
 }
 
 function groupStages(

@@ -65,8 +65,12 @@ const WITH_HEREDOCS: readonly string[] = ["RUN", "COPY", "ADD"];
 /** Instructions that take a JSON array, or words where it is none. */
 const WITH_JSON: readonly string[] = [...WITH_HEREDOCS, "CMD", "ENTRYPOINT", "SHELL", "VOLUME"];
 
+const KINDS: ReadonlyMap<string, Instruction["kind"]> = new Map(INSTRUCTIONS.map((kind) => [kind, kind]));
+
 /** One instruction's line taken apart, before its arguments are looked at. */
 export interface InstructionLine {
+  /** The whole line, without white space at its ends. */
+  readonly text: string;
   readonly kind: Instruction["kind"];
   /** As it was written. */
   readonly keyword: string;
@@ -88,7 +92,7 @@ export interface ParseContext {
 export function splitInstruction(text: string, location: Location): InstructionLine {
   const trimmed = trim(text);
   const keyword = /^[^\t\v\f\r ]+/.exec(trimmed)?.[0] ?? "";
-  const kind = INSTRUCTIONS.find((name) => name === keyword.toUpperCase());
+  const kind = KINDS.get(keyword.toUpperCase());
   if (kind === undefined) {
     const near = nearest(keyword, INSTRUCTIONS);
     throw new DockerfileError("UNKNOWN_INSTRUCTION", `Cannot parse Dockerfile: unknown instruction: ${keyword}`, {
@@ -98,7 +102,7 @@ export function splitInstruction(text: string, location: Location): InstructionL
     });
   }
   const { flags, rest } = splitFlags(trimmed.slice(keyword.length));
-  return { kind, keyword, flags, rest: trim(rest) };
+  return { text: trimmed, kind, keyword, flags, rest: trim(rest) };
 }
 
 /** True where the line may start heredocs: those instructions that take them, in shell form. */
@@ -108,14 +112,14 @@ export function takesHeredocs({ kind, rest }: InstructionLine): boolean {
 
 /**
  * One instruction of its line.
- * @throws DockerfileError `UNKNOWN_INSTRUCTION`, `UNKNOWN_FLAG`, `BAD_FLAG`, `BAD_ARGUMENT`, `SYNTAX`.
+ * @throws DockerfileError `UNKNOWN_FLAG`, `BAD_FLAG`, `BAD_ARGUMENT`, `SYNTAX`.
  */
-export function parseInstruction(text: string, context: ParseContext): Instruction {
-  const line = splitInstruction(text, context.location);
+export function parseInstruction(line: InstructionLine, context: ParseContext): Instruction {
   const flags = parseFlags(line.flags, FLAGS[line.kind] ?? {}, context.location);
-  const { kind, keyword } = line;
-  const base = { location: context.location, text: `${kind}${text.trim().slice(keyword.length)}`, keyword };
-  return PARSERS[line.kind]({ ...line, parsed: flags, base, context });
+  const { text, kind, keyword } = line;
+  const shown = kind === keyword ? text : kind + text.slice(keyword.length);
+  const base = { location: context.location, text: shown, keyword };
+  return PARSERS[kind]({ ...line, parsed: flags, base, context });
 }
 
 interface Parts extends InstructionLine {

@@ -30,7 +30,7 @@ function parseAndExpand(source: string | Uint8Array): void {
 }
 
 /** Milliseconds of this thread's CPU time, which other processes on the machine do not add to. */
-function measureParsing(source: string): number {
+function measureParsing(source: string | Uint8Array): number {
   const before = process.threadCpuUsage();
   try {
     parseDockerfile(source, { file: "Dockerfile" });
@@ -42,7 +42,7 @@ function measureParsing(source: string): number {
 }
 
 const line = "a".repeat(100);
-const LARGE: Readonly<Record<string, () => string>> = {
+const LARGE: Readonly<Record<string, () => string | Uint8Array>> = {
   newlines: () => fill("\n"),
   backslashes: () => fill("\\"),
   "one long line": () => `FROM a\nRUN ${fill("x")}`,
@@ -68,6 +68,14 @@ const LARGE: Readonly<Record<string, () => string>> = {
   "open arrays over many lines": () => `FROM a\nRUN ${fill(`${"[".repeat(100)}\\\n`)}`,
   "an array over many lines": () => `FROM a\nRUN [${fill('"a",\\\n')}"b"] c`,
   instructions: () => fill("FROM debian:stable AS base\n"),
+  "the shortest instructions": () => `FROM a\n${fill("RUN x\n")}`,
+  NULs: () => `FROM a\n${fill("\0")}`,
+  "lines of NULs": () => `FROM a\n${fill("ENV a=\0\0\0\n")}`,
+  "bytes that are no UTF-8": () => Buffer.concat([Buffer.from("FROM a\nRUN "), Buffer.alloc(SIZE, 0xff)]),
+  "lines of bytes that are no UTF-8": () => Buffer.from(`FROM a\n${fill("RUN \u00FF\u00FE\u00C3\n")}`, "latin1"),
+  "carriage returns": () => fill("\r"),
+  "a heredoc without an end": () => `FROM a\nRUN <<A\n${fill("x\n")}`,
+  comments: () => fill("#x\n"),
   triggers: () => `FROM a\n${fill("ONBUILD RUN echo hello, world\n")}`,
 };
 
