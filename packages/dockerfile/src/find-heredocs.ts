@@ -1,11 +1,12 @@
 import { expandWords } from "./expand-word.ts";
 import type { HeredocStart } from "./read-lines.ts";
 
+const NO_STARTS: readonly HeredocStart[] = [];
 const START = /^(\d*)<<(-?)([^<]+)$/;
 
 /** Where `line` starts heredocs: words of the form `[fd]<<[-]NAME`; quotes in the name turn expansion off. */
 export function findHeredocs(line: string): readonly HeredocStart[] {
-  if (!line.includes("<<")) return [];
+  if (!line.includes("<<")) return NO_STARTS;
   return rawWords(line).flatMap((word) => {
     const start = parseHeredocStart(word);
     return start === undefined ? [] : [start];

@@ -13,7 +13,8 @@ export interface Flags {
   boolean(name: string): boolean | undefined;
 }
 
-const NO_FLAGS: Flags = { value: () => undefined, list: () => [], boolean: () => undefined };
+const NO_VALUES: readonly string[] = [];
+const NO_FLAGS: Flags = { value: () => undefined, list: () => NO_VALUES, boolean: () => undefined };
 
 /**
  * Checks `flags` (`--name[=value]`) against what the instruction takes.

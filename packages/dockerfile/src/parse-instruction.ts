@@ -1,6 +1,6 @@
 import { DockerfileError } from "./errors.ts";
 import { parseHeredocStart } from "./find-heredocs.ts";
-import type { Command, CopySourceWord, Heredoc, Instruction, KeyValue } from "./instruction.ts";
+import type { Command, CopySourceWord, Heredoc, Instruction, KeyValue, RunMountFlag } from "./instruction.ts";
 import type { Location } from "./location.ts";
 import { nearest } from "./nearest.ts";
 import { parseDuration } from "./parse-duration.ts";
@@ -261,11 +261,17 @@ function parseRun(parts: Parts): Instruction {
     ...parts.base,
     kind: "RUN",
     command: command.form === "shell" ? { ...command, heredocs } : command,
-    mounts: parsed.list("mount").map((raw) => ({ raw, options: splitOptions(raw) })),
+    mounts: mountsOf(parsed.list("mount")),
     ...optional("network", parsed.value("network")),
     ...optional("security", parsed.value("security")),
     devices: parsed.list("device"),
   };
+}
+
+const NO_MOUNTS: readonly RunMountFlag[] = [];
+
+function mountsOf(flags: readonly string[]): readonly RunMountFlag[] {
+  return flags.length === 0 ? NO_MOUNTS : flags.map((raw) => ({ raw, options: splitOptions(raw) }));
 }
 
 /** One line of CSV, as Go reads it: fields in quotes may hold commas. */

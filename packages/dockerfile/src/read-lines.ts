@@ -12,6 +12,7 @@ export interface LogicalLine {
   readonly emptyContinuation: boolean;
 }
 
+const NO_HEREDOCS: readonly Heredoc[] = [];
 /** BuildKit's scanner gives up on lines longer than this. Bytes. */
 const MAX_LINE = 65_535;
 
@@ -77,6 +78,7 @@ export function createLineReader(
       return undefined;
     },
     readHeredocs(names, location) {
+      if (names.length === 0) return { heredocs: NO_HEREDOCS, endLine: location.endLine };
       const heredocs = names.map((start) =>
         readHeredoc(start, { location, take, more: () => position < lines.length }),
       );
@@ -107,8 +109,9 @@ interface Source {
 
 function continueInstruction(start: Continued, { file, escape, take, number, more }: Source): LogicalLine {
   const line = number();
+  if (start.ended) return { text: start.text, location: { file, line, endLine: line }, emptyContinuation: false };
   const parts = [start.text];
-  let ended = start.ended;
+  let ended = false;
   let emptyContinuation = false;
   while (!ended && more()) {
     const next = take();

@@ -1,4 +1,4 @@
-import { isSpace } from "./white-space.ts";
+import { isSpace, trimStart } from "./white-space.ts";
 
 /**
  * `text` cut at white space outside quotes; quotes and escapes stay in the words. An escape character at the very end
@@ -33,8 +33,11 @@ export function splitWords(text: string, escape: string): readonly string[] {
   return words;
 }
 
+const NO_FLAGS: readonly string[] = [];
+
 /** Flags at the start of `text` (`--name[=value]`, quotes and backslashes taken out), and what comes after them. */
 export function splitFlags(text: string): { readonly flags: readonly string[]; readonly rest: string } {
+  if (!text.includes("--")) return { flags: NO_FLAGS, rest: trimStart(text) };
   const flags: string[] = [];
   let position = 0;
   for (;;) {
