@@ -6,39 +6,20 @@ import {
   type Stage,
   type Warning,
 } from "@varve/dockerfile";
-import {
-  familiarReference,
-  formatPlatform,
-  type Image,
-  OciError,
-  parsePlatform,
-  parseReference,
-  type Platform,
-} from "@varve/oci";
+import { type Image, OciError, parsePlatform, parseReference, type Platform } from "@varve/oci";
 import { baseError } from "./base-error.ts";
 import { dispatch, type DispatchContext, dispatchTriggers, type RunDefaults } from "./dispatch.ts";
 import { GraphError } from "./errors.ts";
+import { createImageSteps, type ImageSteps } from "./image-steps.ts";
+import { findNamedContext, type NamedContext } from "./named-context.ts";
 import { findTarget } from "./find-target.ts";
 import { expandAt, expandGlobalArgs, recordingScope } from "./global-args.ts";
 import { PROXY_ARGS, STEERING_ARGS } from "./platform-args.ts";
-import {
-  addStep,
-  configOf,
-  EMPTY_CONFIG,
-  initialConfig,
-  noAdditions,
-  type StageState,
-  variablesOf,
-} from "./stage-state.ts";
-import { scopeOf } from "./scope.ts";
-import type { BuildGraph, FileSet, FromStep, StageOutput } from "./step.ts";
+import { configOf, type StageState } from "./stage-state.ts";
+import { contextState, imageState, inheritState, type StagePlace } from "./start-stage.ts";
+import type { BuildGraph, FileSet, StageOutput } from "./step.ts";
 import { sortSteps } from "./sort-steps.ts";
 import { type ArgRecorder, createArgRecorder } from "./used-args.ts";
-
-/** What `--build-context NAME=…` gives: files by the name of a context, or an image by reference. */
-export type NamedContext =
-  | { readonly type: "context"; readonly name: string }
-  | { readonly type: "image"; readonly reference: string };
 
 export interface GraphOptions {
   /** Stage to build, by name; undefined: the last one. */
@@ -107,14 +88,15 @@ class GraphBuilder {
   /** Positions of the stages of each name, in lower case. */
   readonly #stagesByName: ReadonlyMap<string, readonly number[]>;
   readonly #stages = new Map<number, Promise<StageState>>();
-  readonly #images = new Map<string, Promise<FromStep>>();
-  readonly #bases = new Map<string, FromStep>();
+  readonly #images: ImageSteps;
 
   constructor(dockerfile: Dockerfile, options: GraphOptions, context: BuilderContext) {
     this.#dockerfile = dockerfile;
     this.#options = options;
     this.#context = context;
     this.#stagesByName = stagesByName(dockerfile);
+    const { resolveImage, onCheck } = options;
+    this.#images = createImageSteps({ stages: dockerfile.stages, resolveImage, onCheck });
     const { platform, buildPlatform, buildArgs, target } = options;
     const name = target ?? dockerfile.stages[context.targetIndex]?.from.stageName;
     const { values, declared } = expandGlobalArgs(dockerfile, {
@@ -140,9 +122,7 @@ class GraphBuilder {
   }
 
   bases(): BuildGraph["bases"] {
-    return [...this.#bases.values()].flatMap(({ source }) =>
-      source.type === "image" ? [{ reference: source.reference, descriptor: source.image.descriptor }] : [],
-    );
+    return this.#images.bases();
   }
 
   #expand(word: string, { location }: Instruction): string {
@@ -164,7 +144,7 @@ class GraphBuilder {
     if (replaced !== undefined) return replaced;
     const state = await this.#startStage(stage, index);
     const triggers = (state.config.OnBuild ?? []).map((trigger) => parseTrigger(trigger, stage.from.location));
-    const sets = await this.#fileSets([...triggers, ...stage.instructions], { index, platform: state.platform });
+    const sets = await this.#fileSets([...triggers, ...stage.instructions], index);
     const context = this.#dispatchContext(sets);
     dispatchTriggers(state, stage.from, context);
     for (const instruction of stage.instructions) dispatch(state, instruction, context);
@@ -194,7 +174,7 @@ class GraphBuilder {
   async #replacedStage(stage: Stage, index: number): Promise<StageState | undefined> {
     const { from } = stage;
     const platform = this.#stagePlatform(from);
-    const named = from.stageName === undefined ? undefined : this.#namedContext(from.stageName, platform);
+    const named = from.stageName === undefined ? undefined : this.#named(from.stageName, platform);
     if (named === undefined) return undefined;
     const state = await this.#fromNamed(stage, { named, index, platform });
     const { OnBuild: _, ...config } = state.config;
@@ -205,9 +185,9 @@ class GraphBuilder {
     stage: Stage,
     { named, index, platform }: { readonly named: NamedContext; readonly index: number; readonly platform: Platform },
   ): Promise<StageState> {
-    if (named.type === "context") return this.#fromContext(stage, { name: named.name, index, platform });
-    const step = await this.#imageStep(named.reference, { platform, instruction: stage.from });
-    return this.#newState(stage, { step, index });
+    if (named.type === "context") return contextState(this.#place(stage, index), named.name, platform);
+    const step = await this.#images.step(named.reference, { platform, instruction: stage.from });
+    return imageState(this.#place(stage, index), step);
   }
 
   async #startStage(stage: Stage, index: number): Promise<StageState> {
@@ -216,11 +196,11 @@ class GraphBuilder {
     const platform = this.#stagePlatform(from);
     this.#recordArgs(from);
     const base = this.#baseStage(name, index);
-    if (base !== undefined) return this.#fromState(stage, { state: await this.#state(base), index });
-    const named = this.#namedContext(name, platform);
+    if (base !== undefined) return inheritState(this.#place(stage, index), await this.#state(base));
+    const named = this.#named(name, platform);
     if (named !== undefined) return this.#fromNamed(stage, { named, index, platform });
-    const step = await this.#imageStep(name, { platform, instruction: from });
-    return this.#newState(stage, { step, index });
+    const step = await this.#images.step(name, { platform, instruction: from });
+    return imageState(this.#place(stage, index), step);
   }
 
   /**
@@ -291,179 +271,38 @@ class GraphBuilder {
     return lastBelow(this.#stagesByName.get(name.toLowerCase()) ?? [], before);
   }
 
-  /** By `NAME::PLATFORM`, then by name. */
-  #namedContext(name: string, platform: Platform): NamedContext | undefined {
-    const { namedContexts } = this.#options;
-    if (namedContexts.size === 0 || ["scratch", "context"].includes(name.toLowerCase())) return undefined;
-    const names = [name.toLowerCase(), familiarName(name)];
-    const keys = [...names.map((each) => `${each}::${formatPlatform(platform)}`), ...names];
-    return keys.map((key) => namedContexts.get(key)).find((found) => found !== undefined);
+  #named(name: string, platform: Platform): NamedContext | undefined {
+    return findNamedContext(this.#options.namedContexts, name, platform);
   }
 
-  #fromState(stage: Stage, { state, index }: { readonly state: StageState; readonly index: number }): StageState {
-    return {
-      ...this.#labels(stage, index),
-      step: state.step,
-      config: configOf(state),
-      additions: noAdditions(),
-      history: [...state.history],
-      author: state.author,
-      platform: state.platform,
-      baseCreated: state.baseCreated,
-      scope: new Map(state.scope),
-      args: new Map(state.args),
-      variables: state.variables,
-      hasCommand: false,
-      steps: [],
-    };
-  }
-
-  #labels(stage: Stage, index: number): Pick<StageState, "label" | "stepCount" | "noCache"> {
+  #place(stage: Stage, index: number): StagePlace {
     const { noCache } = this.#options;
-    const name = stage.from.stageName?.toLowerCase();
-    const single = this.#dockerfile.stages.length === 1;
-    const label = name ?? (single ? "" : `stage-${index}`);
-    const count = stage.instructions.filter(({ kind }) => ["RUN", "COPY", "ADD", "WORKDIR"].includes(kind)).length;
-    const again =
-      noCache === true ||
-      (noCache !== false && name !== undefined && noCache.some((each) => each.toLowerCase() === name));
-    return { label: label === "" ? "" : `${label} `, stepCount: count + 1, noCache: again };
-  }
-
-  #newState(stage: Stage, { step, index }: { readonly step: FromStep; readonly index: number }): StageState {
-    const image = step.source.type === "image" ? step.source.image : undefined;
-    const config = initialConfig(image === undefined ? EMPTY_CONFIG : (image.config.config ?? {}));
-    return {
-      ...this.#labels(stage, index),
-      step,
-      config,
-      additions: noAdditions(),
-      history: [...(image?.config.history ?? [])],
-      author: image?.config.author,
-      platform: step.platform,
-      baseCreated: image?.config.created,
-      scope: scopeOf(config.Env ?? []),
-      args: new Map(),
-      variables: undefined,
-      hasCommand: false,
-      steps: [],
-    };
-  }
-
-  /** A directory as a base: its files on an empty file system. */
-  #fromContext(
-    stage: Stage,
-    { name, index, platform }: { readonly name: string; readonly index: number; readonly platform: Platform },
-  ): StageState {
-    const state = this.#newState(stage, { step: scratchStep(platform), index });
-    const from: FileSet = { type: "context", name };
-    addStep(state, {
-      name: `[context ${name}] load`,
-      location: stage.from.location,
-      origin: {
-        stage: state.label.trim(),
-        position: 1,
-        text: `FROM ${name}`,
-        scope: variablesOf(state).scope,
-        buildArgs: [],
-      },
-      platform,
-      kind: "copy",
-      parent: state.step,
-      instruction: "COPY",
-      sources: [{ type: "path", from, path: "/" }],
-      destination: "/",
-      chown: undefined,
-      chmod: undefined,
-      link: true,
-      parents: false,
-      exclude: [],
-      checksum: undefined,
-      unpack: undefined,
-    });
-    state.history.push({ created_by: `COPY / / # context ${name}` });
-    return state;
-  }
-
-  #imageStep(
-    reference: string,
-    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
-  ): Promise<FromStep> {
-    if (/^(?:docker-image:\/\/)?scratch$/.test(reference)) return Promise.resolve(scratchStep(platform));
-    const key = JSON.stringify([reference, platform]);
-    const known = this.#images.get(key);
-    if (known !== undefined) return known;
-    const made = this.#resolveImage(reference, { platform, instruction });
-    this.#images.set(key, made);
-    return made;
-  }
-
-  async #resolveImage(
-    reference: string,
-    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
-  ): Promise<FromStep> {
-    let image: Image;
-    try {
-      image = await this.#options.resolveImage(reference, platform);
-    } catch (cause) {
-      throw baseError(cause, { reference, instruction, stages: this.#dockerfile.stages });
-    }
-    const { os, architecture, variant } = image.config;
-    const actual: Platform = { os, architecture, ...(variant === undefined ? {} : { variant }) };
-    const step: FromStep = {
-      kind: "from",
-      name: `FROM ${reference}`,
-      location: instruction.location,
-      platform: actual,
-      source: { type: "image", reference, image },
-    };
-    this.#checkPlatform(step, { platform, instruction });
-    this.#bases.set(reference, step);
-    return step;
-  }
-
-  #checkPlatform(
-    { source, platform: actual }: FromStep,
-    { platform, instruction }: { readonly platform: Platform; readonly instruction: Instruction },
-  ): void {
-    if (source.type === "scratch" || (actual.os === platform.os && actual.architecture === platform.architecture))
-      return;
-    const [was, wanted] = [formatPlatform(actual), formatPlatform(platform)];
-    this.#options.onCheck?.({
-      rule: "InvalidBaseImagePlatform",
-      message: `Base image ${source.reference} was pulled with platform "${was}", expected "${wanted}" for current build`,
-      location: instruction.location,
-    });
+    return { stage, index, isSingle: this.#dockerfile.stages.length === 1, noCache };
   }
 
   /** The file sets that instructions copy or mount from, by the name that they use. */
-  async #fileSets(
-    instructions: readonly Instruction[],
-    place: { readonly index: number; readonly platform: Platform },
-  ): Promise<ReadonlyMap<string, FileSet>> {
+  async #fileSets(instructions: readonly Instruction[], index: number): Promise<ReadonlyMap<string, FileSet>> {
     const names = new Map(
       instructions.flatMap((instruction) => sourceNames(instruction).map((name) => [name, instruction] as const)),
     );
     const sets = [...names].map(
-      async ([name, instruction]) => [name, await this.#fileSet(name, { ...place, instruction })] as const,
+      async ([name, instruction]) => [name, await this.#fileSet(name, { index, instruction })] as const,
     );
     return new Map(await Promise.all(sets));
   }
 
+  /** Images are for the platform that is built, whatever the stage is for: as BuildKit has it. */
   async #fileSet(
     name: string,
-    {
-      index,
-      platform,
-      instruction,
-    }: { readonly index: number; readonly platform: Platform; readonly instruction: Instruction },
+    { index, instruction }: { readonly index: number; readonly instruction: Instruction },
   ): Promise<FileSet> {
+    const { platform } = this.#options;
     const stage = this.#findStage(name, index) ?? this.#stageByNumber(name, { index, instruction });
-    const named = this.#namedContext(name, platform);
+    const named = this.#named(name, platform);
     if (named?.type === "context") return { type: "context", name: named.name };
     if (named === undefined && stage !== undefined) return { type: "step", step: (await this.#state(stage)).step };
     if (named === undefined) this.#refuseLaterStage(name, { index, instruction });
-    return { type: "step", step: await this.#imageStep(named?.reference ?? name, { platform, instruction }) };
+    return { type: "step", step: await this.#images.step(named?.reference ?? name, { platform, instruction }) };
   }
 
   #stageByNumber(
@@ -520,19 +359,6 @@ function lastBelow(ascending: readonly number[], limit: number): number | undefi
     else high = middle;
   }
   return ascending[low - 1];
-}
-
-function scratchStep(platform: Platform): FromStep {
-  return { kind: "from", name: "FROM scratch", location: undefined, platform, source: { type: "scratch" } };
-}
-
-/** `docker.io/library/alpine:latest` and `alpine` are one name: `alpine`. */
-function familiarName(name: string): string {
-  try {
-    return familiarReference(parseReference(name)).replace(/:latest$/, "");
-  } catch {
-    return name;
-  }
 }
 
 function sourceNames(instruction: Instruction): readonly string[] {

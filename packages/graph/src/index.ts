@@ -1,4 +1,5 @@
-export { buildGraph, type GraphOptions, type NamedContext } from "./build-graph.ts";
+export { type NamedContext } from "./named-context.ts";
+export { buildGraph, type GraphOptions } from "./build-graph.ts";
 export { stepDefinition } from "./definition.ts";
 export { type RunDefaults } from "./dispatch.ts";
 export { type GitSource, GitUrlError, parseGitUrl } from "./git-source.ts";

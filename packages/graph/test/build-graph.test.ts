@@ -211,6 +211,18 @@ describe("buildGraph()", () => {
     expect(implied.target.platform).toEqual({ os: "linux", architecture: "arm64" });
   });
 
+  test("copies from images of the platform that is built, whatever platform the stage is for", async () => {
+    const platforms: string[] = [];
+    const resolveImage: GraphOptions["resolveImage"] = async (reference, platform) => {
+      platforms.push(`${reference} ${platform.architecture}`);
+      return imageOf({ ...BASE, ...platform }, platform);
+    };
+    await plan("FROM --platform=linux/arm64 x\nCOPY --from=y a /b\nRUN --mount=from=z,target=/z true\n", {
+      resolveImage,
+    });
+    expect(platforms.toSorted()).toEqual(["x arm64", "y amd64", "z amd64"]);
+  });
+
   test("tells of a base image that is for another platform", async () => {
     const checks: string[] = [];
     const resolveImage: GraphOptions["resolveImage"] = async (_, platform) => {

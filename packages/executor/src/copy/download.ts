@@ -56,10 +56,14 @@ export async function downloadFile(url: string, options: DownloadOptions): Promi
   };
 }
 
-function fileName(url: string): string {
-  const path = new URL(url).pathname.replace(/\/+$/, "");
-  const last = path.slice(path.lastIndexOf("/") + 1);
-  return last === "" ? UNNAMED : decodeURIComponent(last).replaceAll("/", "_");
+/** As BuildKit has it: the last name of the path, its escapes replaced; a URL that can't be read gives none. */
+export function fileName(url: string): string {
+  try {
+    const path = decodeURIComponent(new URL(url).pathname).replace(/\/+$/, "");
+    return path.slice(path.lastIndexOf("/") + 1) || UNNAMED;
+  } catch {
+    return UNNAMED;
+  }
 }
 
 async function request(url: string, signal: AbortSignal): Promise<Response> {
