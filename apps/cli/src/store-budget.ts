@@ -12,6 +12,14 @@ export async function pinnedLayers(store: LocalStore): Promise<ReadonlySet<Diges
   return new Set((await listMountedImages(store)).flatMap(({ layers }) => layers));
 }
 
+/** Bytes that the store at `path` may take: VARVE_MAX_USED_SPACE, or 60 % of its disk; 0: no limit. @throws UsageError */
+export function storeBudget(path: string): number {
+  const words = process.env["VARVE_MAX_USED_SPACE"];
+  if (words !== undefined && words !== "") return parseBytes(words);
+  const { blocks, bsize } = statfsSync(path);
+  return Math.floor(blocks * bsize * SHARE);
+}
+
 /** `keepWithinBudget`, whose failure is a warning: a build that is done does not fail for it. */
 export async function tryToKeepWithinBudget({ store, signal, onEvent }: BuildOptions): Promise<void> {
   try {
@@ -23,13 +31,11 @@ export async function tryToKeepWithinBudget({ store, signal, onEvent }: BuildOpt
 }
 
 /**
- * Evicts what was not used for the longest time, where the store takes more than VARVE_MAX_USED_SPACE, or 60 % of its
- * disk; 0 turns this off. Images with a name stay, and what running builds need.
+ * Evicts what was not used for the longest time, where the store takes more than its budget. Images with a name stay, and what running builds need.
  */
 async function keepWithinBudget(store: LocalStore, signal: AbortSignal): Promise<void> {
+  const budget = storeBudget(store.path);
   const { blocks, bfree, bsize } = statfsSync(store.path);
-  const words = process.env["VARVE_MAX_USED_SPACE"];
-  const budget = words === undefined || words === "" ? Math.floor(blocks * bsize * SHARE) : parseBytes(words);
   // Where the whole disk holds less, the store does.
   if (budget === 0 || (blocks - bfree) * bsize <= budget) return;
   await store.evict({

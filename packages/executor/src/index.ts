@@ -15,6 +15,8 @@ export {
 } from "./explain/miss-reason.ts";
 export { predict, type StepPrediction } from "./predict.ts";
 export { createTravellingMounts, type TravellingMounts } from "./mounts/travelling-mounts.ts";
+export { detectEmulator, type Emulation } from "./run/detect-emulator.ts";
+export { findProgram } from "./run/find-program.ts";
 export { probeRunners, type RunnerProbe, selectRunner } from "./run/select-runner.ts";
 export { inUserNamespace, type NamespaceCommand, userNamespaceCommand } from "./run/user-namespace.ts";
 export { type BuildOptions, type Compression, type SecretSource } from "./session.ts";
@@ -34,7 +36,8 @@ export {
 export { saveV1Archive } from "./export/v1-archive.ts";
 export { exportLocal, exportTar, type RootfsExportOptions } from "./export/export-rootfs.ts";
 export { type ImageOutput } from "./export/image-output.ts";
-export { loadIntoDocker, saveFromDocker } from "./export/load-docker.ts";
+export { dockerHost } from "./export/docker-host.ts";
+export { loadIntoDocker, pingDocker, saveFromDocker } from "./export/load-docker.ts";
 export { type Annotations, rewriteImages, type RewriteOptions } from "./export/rewrite-images.ts";
 export { writeFileWhole, writeStream } from "./export/write-file.ts";
 export { compareTrees, type EntryPart, type TreeChange } from "./images/compare-trees.ts";

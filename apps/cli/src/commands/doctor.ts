@@ -1,39 +1,53 @@
-import { openLocalStore } from "@varve/cache";
-import { probeRunners, selectSnapshotter } from "@varve/executor";
-import { authFiles } from "@varve/registry";
-import { existsSync } from "node:fs";
 import type { Command } from "../command.ts";
+import { examinePlatforms, examinePrograms, examineRunners, examineSystem } from "../doctor/examine-machine.ts";
+import { examineCredentials, examineDocker } from "../doctor/examine-services.ts";
+import { examineStore } from "../doctor/examine-store.ts";
+import type { Finding } from "../doctor/finding.ts";
+import { formatTable } from "../format-table.ts";
 import { storePath } from "../store-path.ts";
 
 /** `varve doctor`: 0 where builds with RUN work here, 1 where they do not. */
 export const doctorCommand: Command = {
   usage: "[OPTIONS]",
-  description: "Says what works on this machine, and why the rest does not. Exit code 1: RUN can't work here.",
-  flags: [{ name: "store", value: "DIR", description: "The store to look at" }],
+  description:
+    "Says what works on this machine, and why the rest does not, with what would help. Exit code 1: RUN can't work here, or the store can't be used.",
+  flags: [
+    { name: "store", value: "DIR", description: "The store to look at" },
+    { name: "json", description: "As JSON" },
+  ],
   examples: ["varve doctor"],
   async run(flags) {
-    const path = storePath(flags.value("store"));
-    const runners = await probeRunners();
-    const lines = [
-      `node         ${process.version}`,
-      `user         ${process.getuid?.() === 0 ? "root" : `uid ${process.getuid?.()}`}`,
-      `store        ${path}`,
-      `snapshotter  ${await snapshotterName(path)}`,
-      ...runners.map(
-        ({ name, problem, hint }) =>
-          `runner       ${name}: ${problem === undefined ? "works" : `does not work: ${problem}; ${hint}`}`,
-      ),
-      ...authFiles().map((file) => `credentials  ${file}: ${existsSync(file) ? "present" : "absent"}`),
+    const findings: readonly Finding[] = [
+      ...examineSystem(),
+      ...(await examineStore(storePath(flags.value("store")))),
+      ...(await examineRunners()),
+      ...examinePlatforms(),
+      ...examinePrograms(),
+      await examineDocker(),
+      ...examineCredentials(),
     ];
-    process.stdout.write(`${lines.join("\n")}\n`);
-    return runners.some(({ problem }) => problem === undefined) ? 0 : 1;
+    process.stdout.write(flags.is("json") ? `${JSON.stringify(findings, undefined, 2)}\n` : formatFindings(findings));
+    return canBuild(findings) ? 0 : 1;
   },
 };
 
-async function snapshotterName(path: string): Promise<string> {
-  await using store = await openLocalStore(path);
-  const snapshotter = await selectSnapshotter("auto", await store.makeTemporaryDirectory("mounts"));
-  return snapshotter.name === "overlay"
-    ? `overlay (${snapshotter.whiteouts}.overlay xattrs)`
-    : "copy: overlayfs can't be mounted here";
+function canBuild(findings: readonly Finding[]): boolean {
+  const works = (topic: string): boolean => findings.some((each) => each.topic === topic && each.state === "works");
+  return works("runner") && works("store");
+}
+
+const MARKS: Readonly<Record<Finding["state"], string>> = { works: "ok", off: "no", note: "" };
+
+/** A line for each, and under them what helps; one hint that is the same for several stands once. */
+function formatFindings(findings: readonly Finding[]): string {
+  const rows = findings.map(({ topic, name, state, text }) => [
+    MARKS[state],
+    topic,
+    [name, text].filter((part) => part !== "").join(": "),
+  ]);
+  const hints = new Map<string, string[]>();
+  for (const { topic, name, hint } of findings)
+    if (hint !== undefined) hints.set(hint, [...(hints.get(hint) ?? []), name === "" ? topic : name]);
+  const lines = Array.from(hints, ([hint, names]) => `hint: ${names.join(", ")}: ${hint}\n`);
+  return `${formatTable(rows)}${lines.length === 0 ? "" : "\n"}${lines.join("")}`;
 }

@@ -54,6 +54,31 @@ function loadHttp(): Promise<typeof import("node:http")> {
   return import("node:http");
 }
 
+/** Milliseconds in which a daemon that works answers. */
+const PING_TIMEOUT = 2000;
+
+/** Why the daemon that the docker command line would use can't be asked; undefined where it answers. */
+export async function pingDocker(): Promise<string | undefined> {
+  try {
+    const place = connectionTo(await dockerHost(), reasonAlone);
+    const { request } = await loadHttp();
+    const status = await new Promise<number>((resolve, reject) => {
+      const call = request({ ...place, path: "/_ping", timeout: PING_TIMEOUT });
+      call.once("timeout", () => call.destroy(reasonAlone("it does not answer")));
+      call.once("error", reject);
+      call.once("response", (answer) => resolve(answer.resume().statusCode ?? 0));
+      call.end();
+    });
+    return status === 200 ? undefined : `it answered ${status}`;
+  } catch (cause) {
+    return (explainFailure(cause, reasonAlone) as Error).message;
+  }
+}
+
+function reasonAlone(reason: string): StepError {
+  return new StepError("EXPORT_FAILED", reason);
+}
+
 type Failure = (reason: string, cause?: unknown) => StepError;
 
 function failureAt(what: string): Failure {
