@@ -11,8 +11,7 @@ import {
   type Platform,
 } from "@varve/oci";
 import { assembleImage, assembleIndex } from "./assemble-image.ts";
-import { createContextTree } from "./context/context-tree.ts";
-import { openFileDigests } from "./context/file-digests.ts";
+import { openContext, type OpenContext } from "./context/open-context.ts";
 import { StepError } from "./errors.ts";
 import type { BuildEvent } from "./events.ts";
 import { createExplainer } from "./explain/explainer.ts";
@@ -22,7 +21,7 @@ import { planSteps } from "./plan-steps.ts";
 import { createResolver } from "./resolve.ts";
 import type { RootfsLayer } from "./rootfs.ts";
 import { selectRunner } from "./run/select-runner.ts";
-import type { BuildOptions, OpenContext, Session } from "./session.ts";
+import type { BuildOptions, Session } from "./session.ts";
 import { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
 
 /** An image that was built: its words, and its layers, oldest first. */
@@ -111,7 +110,7 @@ export function createSession(steps: readonly Step[], options: BuildOptions): Se
   const snapshotter = once(async () =>
     selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
   );
-  const contexts = new Map<string, Promise<OpenContext>>();
+  const contexts = new Map<string, OpenContext>();
   return {
     options,
     runner,
@@ -121,7 +120,7 @@ export function createSession(steps: readonly Step[], options: BuildOptions): Se
     semaphore: createSemaphore(options.concurrency),
     making: new Map(),
     context(name) {
-      const known = contexts.get(name) ?? openContext(name, options);
+      const known = contexts.get(name) ?? openContext(name, { contexts: options.contexts, memo: options.store.memo });
       contexts.set(name, known);
       return known;
     },
@@ -130,21 +129,6 @@ export function createSession(steps: readonly Step[], options: BuildOptions): Se
 
 function lineageName({ lineage, contexts }: BuildOptions): Digest {
   return digestOf(Buffer.from(lineage ?? contexts.get("")?.path ?? ""));
-}
-
-async function openContext(name: string, { contexts, store }: BuildOptions): Promise<OpenContext> {
-  const source = contexts.get(name);
-  if (source === undefined) {
-    throw new StepError(
-      "CONTEXT_INVALID",
-      name === "" ? "Cannot copy: the build has no context" : `Cannot use build context "${name}": it was not given`,
-      {
-        hint: name === "" ? "Give a directory as the last argument" : `Give it with --build-context ${name}=PATH`,
-      },
-    );
-  }
-  const tree = createContextTree(source);
-  return { tree, digests: await openFileDigests(tree, store.memo) };
 }
 
 function once<T>(make: () => Promise<T>): () => Promise<T> {

@@ -1,8 +1,8 @@
 import type { Semaphore } from "@varve/oci";
 import type { BuildCache, LocalStore, RecordLayer } from "@varve/cache";
 import type { CacheKey } from "@varve/cache";
-import type { ContextSource, ContextTree } from "./context/context-tree.ts";
-import type { FileDigests } from "./context/file-digests.ts";
+import type { ContextSource } from "./context/context-tree.ts";
+import type { OpenContext } from "./context/open-context.ts";
 import type { OnBuildEvent } from "./events.ts";
 import type { Explainer } from "./explain/explainer.ts";
 import type { Layers } from "./layers.ts";
@@ -48,12 +48,6 @@ export interface BuildOptions {
   readonly onEvent: OnBuildEvent;
 }
 
-/** A context that was opened for this build. */
-export interface OpenContext {
-  readonly tree: ContextTree;
-  readonly digests: FileDigests;
-}
-
 /** What all steps of one build share. */
 export interface Session {
   readonly options: BuildOptions;
@@ -62,7 +56,8 @@ export interface Session {
   readonly semaphore: Semaphore;
   runner(): Promise<Runner>;
   snapshotter(): Promise<Snapshotter>;
-  context(name: string): Promise<OpenContext>;
+  /** @throws StepError `CONTEXT_INVALID` where there is none of this name. */
+  context(name: string): OpenContext;
   /** Steps that are being made now, by key: two platforms' graphs make a common step once. */
   readonly making: Map<CacheKey, Promise<MadeLayer>>;
 }

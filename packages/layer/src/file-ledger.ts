@@ -23,17 +23,19 @@ interface OpenFile {
 /** Collects what is learnt of a layer's files while it is written: where they are in the tar, and their digests. */
 export class FileLedger {
   readonly #entries: readonly Entry[];
-  readonly #digests = new Map<number, Digest>();
-  readonly #places = new Map<number, number>();
+  /** By position; for files. */
+  readonly #digests: (Digest | undefined)[] = [];
+  readonly #places: Float64Array;
   /** Files that came in part so far. */
   readonly #open = new Map<number, OpenFile>();
 
   constructor(entries: readonly Entry[]) {
     this.#entries = entries;
+    this.#places = new Float64Array(entries.length);
   }
 
   place(position: number, tarOffset: number): void {
-    this.#places.set(position, tarOffset);
+    this.#places[position] = tarOffset;
   }
 
   /**
@@ -48,7 +50,7 @@ export class FileLedger {
       if (problem !== undefined) throw explainProblem(entry, problem);
       const piece = bytes.subarray(slot.start, slot.start + slot.length);
       const whole = digest ?? this.#enterPiece(entry, { key: slot.entry, piece, state });
-      if (whole !== undefined) this.#digests.set(slot.entry, checkDigest(entry, whole));
+      if (whole !== undefined) this.#digests[slot.entry] = checkDigest(entry, whole);
     }
   }
 
@@ -71,10 +73,8 @@ export class FileLedger {
   close(): readonly IndexEntry[] {
     return this.#entries.map((entry, position) => {
       const drafted = withoutOrigin(entry);
-      const [digest, tarOffset] = [this.#digests.get(position), this.#places.get(position)];
-      if (digest !== undefined) drafted.digest = digest;
-      if (tarOffset !== undefined) drafted.tarOffset = tarOffset;
-      return drafted;
+      const digest = this.#digests[position];
+      return digest === undefined ? drafted : Object.assign(drafted, { digest, tarOffset: this.#places[position] });
     });
   }
 }

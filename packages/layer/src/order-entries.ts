@@ -10,7 +10,9 @@ export function orderEntries(entries: readonly Entry[]): readonly Entry[] {
 
 /** Entries sorted as in a layer, hard links as they are. */
 export function sortEntries<T extends Entry>(entries: readonly T[]): readonly T[] {
-  return isOrdered(entries) ? entries : entries.toSorted(compareEntries);
+  // Looked for once: a comparison is then one of texts.
+  const compare = entries.some(({ path }) => surrogate.test(path)) ? compareEntries : comparePlainEntries;
+  return isOrdered(entries, compare) ? entries : entries.toSorted(compare);
 }
 
 /** Negative, zero or positive as the UTF-8 bytes of `a` sort before, with or after those of `b`. */
@@ -48,10 +50,14 @@ function rankOfType(type: EntryType): number {
   return type === "opaque" ? 2 : 1;
 }
 
-function isOrdered(entries: readonly Entry[]): boolean {
+function comparePlainEntries(a: Entry, b: Entry): number {
+  return compareText(a.path, b.path) || rankOfType(a.type) - rankOfType(b.type);
+}
+
+function isOrdered(entries: readonly Entry[], compare: typeof compareEntries): boolean {
   for (let at = 1; at < entries.length; at++) {
     const [before, entry] = [entries[at - 1], entries[at]];
-    if (before !== undefined && entry !== undefined && compareEntries(before, entry) > 0) return false;
+    if (before !== undefined && entry !== undefined && compare(before, entry) > 0) return false;
   }
   return true;
 }

@@ -7,6 +7,7 @@ import type { Entry } from "./entry.ts";
 import { FileLedger } from "./file-ledger.ts";
 import type { LayerIndex, Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
+import type { SegmentBuffer } from "./segment-buffer.ts";
 import { doSegment, type SegmentDone, type SegmentWork } from "./segment-work.ts";
 import { digestOrdered } from "./tree-digest.ts";
 import { defaultConcurrency, inWorker } from "./worker-pool.ts";
@@ -124,7 +125,7 @@ function start(packing: Packing, draft: DraftSegment): void {
   const { length } = buffer;
   const atHand = options.reuse?.candidates(length) ?? [];
   const { compression } = options;
-  const done = packing.run({ type: "segment", buffer: buffer.memory, length, slots, compression, atHand });
+  const done = packing.run({ type: "segment", memory: buffer.memory, length, slots, compression, atHand });
   done.catch(() => undefined);
   pending.push({ draft, done });
 }
@@ -136,12 +137,11 @@ async function finishFirst(packing: Packing): Promise<void> {
   const done = await first.done;
   void packing.pending.shift();
   packing.options.signal?.throwIfAborted();
-  buffer.restore(done.buffer);
   const { bytes } = buffer;
   packing.ledger.enter({ bytes, slots, filled: done.slots });
   packing.diff.update(bytes);
   packing.frame.observe(bytes);
-  const { compressed, digest } = await compressedBytes(packing, done, bytes);
+  const { compressed, digest } = await compressedBytes(packing, done, buffer);
   const { tarOffset, length: tarLength } = buffer;
   const { tarDigest } = done;
   packing.segments.push({ tarOffset, tarLength, tarDigest, offset: packing.blobLength, length: compressed.length });
@@ -152,11 +152,13 @@ async function finishFirst(packing: Packing): Promise<void> {
 
 async function compressedBytes(
   packing: Packing,
-  done: SegmentDone,
-  bytes: Uint8Array,
+  { compressed, tarDigest }: SegmentDone,
+  { memory, bytes }: SegmentBuffer,
 ): Promise<{ readonly compressed: Uint8Array; readonly digest: Digest }> {
-  const { compressed, compressedDigest, tarDigest } = done;
-  if (compressed !== undefined && compressedDigest !== undefined) return { compressed, digest: compressedDigest };
+  if (compressed !== undefined) {
+    const { place, length, digest } = compressed;
+    return { compressed: new Uint8Array(memory[place], 0, length), digest };
+  }
   const reused = await packing.options.reuse?.read(tarDigest);
   if (reused !== undefined) packing.reused += 1;
   const own = reused ?? compressSegment(bytes, packing.options.compression);

@@ -1,4 +1,4 @@
-import { closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
+import { type BigIntStats, closeSync, constants, fstatSync, openSync, readSync } from "node:fs";
 
 /** Why the bytes of a file can't be had: `message` continues "Cannot read …: ". Workers pass it on, so it needs no other module. */
 export class FileProblem extends Error {
@@ -15,7 +15,7 @@ export class FileProblem extends Error {
 export interface RegularFile extends Disposable {
   /** Bytes. */
   readonly size: number;
-  /** Tells this state of the file from any other: inode, size, and times as far as a double holds them. */
+  /** Tells this state of the file from any other: inode, size, mtime and ctime (nanoseconds), joined by spaces. */
   readonly state: string;
   /** Fills `target` with the bytes from `position` on. @throws FileProblem where there are fewer. */
   fill(target: Uint8Array, position: number): void;
@@ -26,19 +26,26 @@ export interface RegularFile extends Disposable {
 /** Opens a file without following a link and without waiting for a writer, should something else stand there by now. @throws FileProblem */
 export function openRegularFile(path: string): RegularFile {
   const file = open(path);
-  const before = readState(file);
-  if (before === undefined) {
+  const before = fstatSync(file, { bigint: true });
+  if (!before.isFile()) {
     closeSync(file);
     throw new FileProblem("changed", "it changed its kind");
   }
   return {
-    ...before,
+    size: Number(before.size),
+    get state() {
+      return `${before.ino} ${before.size} ${before.mtimeNs} ${before.ctimeNs}`;
+    },
     fill: (target, position) => readFully(file, target, position),
     check() {
-      if (readState(file)?.state !== before.state) throw new FileProblem("changed", "it was written to");
+      if (!isSame(before, fstatSync(file, { bigint: true }))) throw new FileProblem("changed", "it was written to");
     },
     [Symbol.dispose]: () => closeSync(file),
   };
+}
+
+function isSame(a: BigIntStats, b: BigIntStats): boolean {
+  return a.ctimeNs === b.ctimeNs && a.mtimeNs === b.mtimeNs && a.size === b.size;
 }
 
 function open(path: string): number {
@@ -49,12 +56,6 @@ function open(path: string): number {
     const isGone = code === "ENOENT" || code === "ELOOP" || code === "ENOTDIR" || code === "ENXIO";
     throw new FileProblem(isGone ? "changed" : "unreadable", isGone ? "it vanished" : message, error);
   }
-}
-
-function readState(file: number): { readonly size: number; readonly state: string } | undefined {
-  const stats = fstatSync(file);
-  if (!stats.isFile()) return undefined;
-  return { size: stats.size, state: `${stats.ino} ${stats.size} ${stats.mtimeMs} ${stats.ctimeMs}` };
 }
 
 function readFully(file: number, target: Uint8Array, position: number): void {

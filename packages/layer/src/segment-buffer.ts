@@ -1,38 +1,41 @@
-const firstLength = 1280 * 1024;
-const keptBuffers = 8;
-const spare: ArrayBuffer[] = [];
+import { cutAbove } from "./segment-rule.ts";
 
-/** A growing run of tar bytes. Buffers are reused: fresh pages cost more than the bytes that are written to them. */
+/** No segment but one with huge headers is longer; pages that are never written to take no memory. */
+const usualLength = cutAbove + 256 * 1024;
+const keptBuffers = 16;
+const spare: Memory[] = [];
+
+/** What threads share: nothing of it has to be copied or collected. `output` has room for `tar` compressed, whatever it holds. */
+export interface Memory {
+  readonly tar: SharedArrayBuffer;
+  readonly output: SharedArrayBuffer;
+}
+
+/** A growing run of tar bytes. Memory is reused: fresh pages cost more than the bytes that are written to them. */
 export class SegmentBuffer {
   /** Where the segment starts in the tar. */
   readonly tarOffset: number;
   length = 0;
-  #memory: ArrayBuffer;
-  #bytes: Buffer<ArrayBuffer>;
+  #memory: Memory;
+  #bytes: Buffer<SharedArrayBuffer>;
 
-  private constructor(tarOffset: number, memory: ArrayBuffer) {
+  private constructor(tarOffset: number, memory: Memory) {
     this.tarOffset = tarOffset;
     this.#memory = memory;
-    this.#bytes = Buffer.from(memory);
+    this.#bytes = Buffer.from(memory.tar);
   }
 
   /** An empty segment that starts at `tarOffset`. */
   static take(tarOffset: number): SegmentBuffer {
-    return new SegmentBuffer(tarOffset, spare.pop() ?? newMemory(firstLength));
+    return new SegmentBuffer(tarOffset, spare.pop() ?? newMemory(usualLength));
   }
 
-  get bytes(): Uint8Array<ArrayBuffer> {
+  get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.length);
   }
 
-  /** What the bytes lie in; a worker that it moves to gives it back by `restore`. */
-  get memory(): ArrayBuffer {
+  get memory(): Memory {
     return this.#memory;
-  }
-
-  restore(memory: ArrayBuffer): void {
-    this.#memory = memory;
-    this.#bytes = Buffer.from(memory);
   }
 
   append(bytes: Uint8Array): void {
@@ -49,20 +52,21 @@ export class SegmentBuffer {
     this.length += length;
     if (this.length > this.#bytes.length) {
       const before = this.#bytes;
-      this.restore(newMemory(2 * this.length));
+      this.#memory = newMemory(2 * this.length);
+      this.#bytes = Buffer.from(this.#memory.tar);
       before.copy(this.#bytes, 0, 0, start);
     }
     return this.#bytes.subarray(start, this.length);
   }
 
-  /** Gives the buffer back; the segment is not to be used any more. */
+  /** Gives the memory back; the segment is not to be used any more. */
   recycle(): void {
-    if (spare.length < keptBuffers && this.#memory.byteLength <= 4 * firstLength) spare.push(this.#memory);
+    if (spare.length < keptBuffers && this.#bytes.length === usualLength) spare.push(this.#memory);
     this.length = 0;
   }
 }
 
-/** Not zeroed. */
-function newMemory(length: number): ArrayBuffer {
-  return Buffer.allocUnsafeSlow(length).buffer;
+/** Deflate adds 5 bytes to 16 KiB that it can't compress, zstd less. */
+function newMemory(length: number): Memory {
+  return { tar: new SharedArrayBuffer(length), output: new SharedArrayBuffer(length + length / 64 + 1024) };
 }

@@ -2,6 +2,7 @@ import { createHash, hash } from "node:crypto";
 import type { Digest } from "@varve/oci";
 import { type Compression, compressSegment } from "./compression.ts";
 import { FileProblem, openRegularFile } from "./regular-file.ts";
+import type { Memory } from "./segment-buffer.ts";
 
 /** Where the bytes of one file, or a piece of it, go in a segment. */
 export interface Slot {
@@ -23,8 +24,9 @@ export interface Slot {
 /** A segment to be read, digested and compressed. */
 export interface SegmentWork {
   readonly type: "segment";
-  /** The tar's bytes, headers in place; its first `length` bytes count. */
-  readonly buffer: ArrayBuffer;
+  /** The tar's bytes, headers in place, and room for them compressed. */
+  readonly memory: Memory;
+  /** Of the tar's bytes. */
   readonly length: number;
   readonly slots: readonly Slot[];
   readonly compression: Compression;
@@ -32,22 +34,27 @@ export interface SegmentWork {
   readonly atHand: readonly Digest[];
 }
 
-/** What became of a slot: the digest of a whole file; of a piece the state that its file was in. */
+/** What became of a slot: the digest of a whole file; the state that the file of a piece was in, or of a digested path. */
 export interface FilledSlot {
   readonly digest?: Digest;
   readonly state?: string;
   readonly problem?: Pick<FileProblem, "kind" | "message">;
 }
 
+/** Bytes at the start of the segment's memory. */
+export interface CompressedSegment {
+  /** `tar` where it stays as it is. */
+  readonly place: "tar" | "output";
+  readonly length: number;
+  readonly digest: Digest;
+}
+
 /** A segment that is done. With a problem in a slot the rest is worthless. */
 export interface SegmentDone {
-  readonly buffer: ArrayBuffer;
   readonly slots: readonly FilledSlot[];
   readonly tarDigest: Digest;
   /** Undefined where one of those at hand is the same. */
-  readonly compressed: Uint8Array | undefined;
-  /** sha256 of these bytes. */
-  readonly compressedDigest: Digest | undefined;
+  readonly compressed: CompressedSegment | undefined;
 }
 
 /** Files to be digested, in order. */
@@ -65,7 +72,7 @@ const chunkLength = 1024 * 1024;
 
 /** Does the work; needs nothing but its argument. */
 export function doSegment(work: SegmentWork): SegmentDone {
-  const bytes = new Uint8Array(work.buffer, 0, work.length);
+  const bytes = new Uint8Array(work.memory.tar, 0, work.length);
   const slots: FilledSlot[] = [];
   for (const slot of work.slots) {
     const filled = withProblem(() => fillSlot(slot, bytes));
@@ -73,10 +80,16 @@ export function doSegment(work: SegmentWork): SegmentDone {
     if (filled.problem !== undefined) break;
   }
   const tarDigest = digest(bytes);
-  const isAtHand = work.atHand.includes(tarDigest);
-  const compressed = isAtHand ? undefined : compressSegment(bytes, work.compression);
-  const compressedDigest = compressed === bytes ? tarDigest : compressed && digest(compressed);
-  return { buffer: work.buffer, slots, tarDigest, compressed, compressedDigest };
+  const compressed = work.atHand.includes(tarDigest) ? undefined : compress(work, bytes, tarDigest);
+  return { slots, tarDigest, compressed };
+}
+
+function compress({ memory, compression }: SegmentWork, bytes: Uint8Array, tarDigest: Digest): CompressedSegment {
+  const compressed = compressSegment(bytes, compression);
+  const { length } = compressed;
+  if (compressed === bytes) return { place: "tar", length, digest: tarDigest };
+  new Uint8Array(memory.output).set(compressed);
+  return { place: "output", length, digest: digest(compressed) };
 }
 
 function digest(bytes: Uint8Array): Digest {
@@ -105,13 +118,13 @@ function fillSlot(slot: Slot, bytes: Uint8Array): FilledSlot {
   return state === undefined ? {} : { state };
 }
 
-function readInto(target: Uint8Array, path: string, { position, fileSize }: Slot): string {
+function readInto(target: Uint8Array, path: string, { position, fileSize, isWhole }: Slot): string | undefined {
   using file = openRegularFile(path);
   const isRight = fileSize === undefined ? file.size >= position + target.length : file.size === fileSize;
   if (!isRight) throw new FileProblem("changed", "it changed its size");
   file.fill(target, position);
   file.check();
-  return file.state;
+  return isWhole ? undefined : file.state;
 }
 
 function digestFile({ path, size }: DigestWork["files"][number], buffer: Uint8Array): FilledSlot {
@@ -121,9 +134,9 @@ function digestFile({ path, size }: DigestWork["files"][number], buffer: Uint8Ar
     const bytes = buffer.subarray(0, size);
     file.fill(bytes, 0);
     file.check();
-    return { digest: digest(bytes) };
+    return { digest: digest(bytes), state: file.state };
   }
-  return { digest: digestLarge(file, buffer) };
+  return { digest: digestLarge(file, buffer), state: file.state };
 }
 
 function digestLarge(file: ReturnType<typeof openRegularFile>, buffer: Uint8Array): Digest {

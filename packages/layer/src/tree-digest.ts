@@ -70,8 +70,11 @@ export function digestFile(entry: Entry): Digest {
   return `sha256:${sum.digest("hex")}`;
 }
 
-/** The tree digest of entries that stand in order, every file with its digest. */
-export function digestOrdered(entries: readonly Entry[]): Digest {
+/**
+ * The tree digest of entries that stand in the order of a layer, every file with its digest.
+ * @throws LayerError `SOURCE_MISSING` for a file without.
+ */
+export function digestOrdered(entries: Iterable<Entry>): Digest {
   const sum = createHash("sha256").update(version);
   const frames = new FrameBuffer();
   for (const entry of entries) {

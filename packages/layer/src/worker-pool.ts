@@ -1,10 +1,18 @@
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import type { Memory } from "./segment-buffer.ts";
 import type { DigestDone, DigestWork, SegmentDone, SegmentWork } from "./segment-work.ts";
 
 /** Threads where the caller does not say how many. */
 export const defaultConcurrency: number = availableParallelism();
+
+/** What a worker is sent; it answers with its work's result as JSON. */
+export interface WorkMessage {
+  /** The work as JSON, without its memory. */
+  readonly text: string;
+  readonly memory?: Memory;
+}
 
 interface Thread {
   readonly worker: Worker;
@@ -21,7 +29,7 @@ interface Pending {
 
 const threads: Thread[] = [];
 
-/** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. The segment's buffer moves there and back. */
+/** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. */
 export function inWorker(work: SegmentWork, concurrency?: number): Promise<SegmentDone>;
 export function inWorker(work: DigestWork, concurrency?: number): Promise<DigestDone>;
 export function inWorker(
@@ -33,8 +41,15 @@ export function inWorker(
     thread.pending.push({ resolve, reject });
     // A worker that is waited for keeps the process alive, an idle one does not.
     thread.worker.ref();
-    thread.worker.postMessage(work, work.type === "segment" ? [work.buffer] : []);
+    thread.worker.postMessage(toMessage(work), []);
   });
+}
+
+/** As text where it can be: thousands of small objects are cloned at several times the cost. */
+function toMessage(work: SegmentWork | DigestWork): WorkMessage {
+  if (work.type === "digest") return { text: JSON.stringify(work) };
+  const { memory, ...rest } = work;
+  return { text: JSON.stringify(rest), memory };
 }
 
 function leastBusy(concurrency: number): Thread {
@@ -62,7 +77,7 @@ function startThread(): Thread {
     if (position >= 0) threads.splice(position, 1);
     for (const { reject } of thread.pending.splice(0)) reject(error);
   };
-  worker.on("message", (done: Done) => settle()?.resolve(done));
+  worker.on("message", (done: string) => settle()?.resolve(JSON.parse(done) as Done));
   worker.on("error", fail);
   worker.on("exit", (code) => fail(new Error(`Worker thread ended with ${code}`)));
   worker.unref();

@@ -1,8 +1,8 @@
-import { lstatSync, readdirSync, readlinkSync, type BigIntStats } from "node:fs";
-import { join } from "node:path";
+import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { IgnoreMatcher } from "@varve/dockerfile";
 import { type Entry, type EntryType, type FileTree, readXattrs } from "@varve/layer";
 import { StepError } from "../errors.ts";
+import { type FileStamp, stampOf } from "./file-stamp.ts";
 
 /** A directory on this machine as a build context. */
 export interface ContextSource {
@@ -18,10 +18,20 @@ export interface ContextSource {
 /** A context as a tree, with what tells a changed file from an unchanged one. */
 export interface ContextTree extends FileTree {
   readonly source: ContextSource;
-  /** The file's stat as it was looked up; undefined for what is not in the context. */
-  stat(path: string): BigIntStats | undefined;
+  /** The file's stamp as it was looked up; undefined for what is not in the context. */
+  stamp(path: string): FileStamp | undefined;
   /** True where .dockerignore leaves something out that was looked for. */
   isIgnored(path: string): boolean;
+  /** All that was looked at so far, with the stamps, and the directories that were listed, with their names. */
+  seen(): SeenContext;
+}
+
+/** What was learnt of a context: it shows the same for as long as all of this stays. */
+export interface SeenContext {
+  /** Undefined for a path where nothing was. */
+  readonly looks: ReadonlyMap<string, { readonly stamp: FileStamp } | undefined>;
+  /** Sorted. */
+  readonly names: ReadonlyMap<string, readonly string[]>;
 }
 
 /** File types of st_mode; sockets are left out, as they mean nothing in an image. */
@@ -43,6 +53,7 @@ const TYPE_MASK = 0o170000n;
  */
 export function createContextTree(source: ContextSource): ContextTree {
   const nodes = new Map<string, Node | undefined>();
+  const read = new Map<string, readonly string[]>();
   const names = new Map<string, readonly string[]>();
   const load = (path: string): Node | undefined => {
     if (nodes.has(path)) return nodes.get(path);
@@ -50,18 +61,19 @@ export function createContextTree(source: ContextSource): ContextTree {
     nodes.set(path, node);
     return node;
   };
-  const isIgnored = (path: string): boolean => path !== "" && source.ignore?.matches(path).excluded === true;
+  const isIgnored = (path: string): boolean => isLeftOut(source, path);
   const isPresent = (path: string): boolean => {
-    if (!isIgnored(path)) return load(path) !== undefined;
-    if (source.ignore?.canSkipDirectory(path) === true || load(path)?.entry.type !== "directory") return false;
+    if (!isIgnored(path)) return load(path)?.entry !== undefined;
+    if (source.ignore?.canSkipDirectory(path) === true || load(path)?.entry?.type !== "directory") return false;
     return list(path).length > 0;
   };
   const list = (path: string): readonly string[] => {
     const known = names.get(path);
     if (known !== undefined) return known;
-    const all = load(path)?.entry.type === "directory" ? readNames(source.path, path) : [];
+    const all = load(path)?.entry?.type === "directory" ? readNames(placeOf(source.path, path)) : [];
+    read.set(path, all);
     const present = all.filter((name) => isPresent(path === "" ? name : `${path}/${name}`));
-    names.set(path, present);
+    names.set(path, present.length === all.length ? all : present);
     return present;
   };
   return {
@@ -69,37 +81,66 @@ export function createContextTree(source: ContextSource): ContextTree {
     isIgnored,
     list,
     lookup: (path) => (isPresent(path) ? load(path)?.entry : undefined),
-    stat: (path) => (isPresent(path) ? load(path)?.stat : undefined),
+    stamp: (path) => (isPresent(path) ? load(path)?.stamp : undefined),
+    seen: () => ({ looks: nodes, names: read }),
   };
 }
 
+/** True where the ignore file of a context leaves `path` out. */
+export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
+  return path !== "" && ignore?.matches(path).excluded === true;
+}
+
 interface Node {
-  readonly entry: Entry;
-  readonly stat: BigIntStats;
+  /** Undefined for a socket. */
+  readonly entry: Entry | undefined;
+  readonly stamp: FileStamp;
+}
+
+function placeOf(root: string, path: string): string {
+  return path === "" ? root : `${root}/${path}`;
 }
 
 function readNode(root: string, path: string): Node | undefined {
-  const file = join(root, path);
+  const file = placeOf(root, path);
   const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
   if (stat === undefined) return undefined;
+  const stamp = stampOf(stat);
   const type = TYPES.get(stat.mode & TYPE_MASK);
-  if (type === undefined) return undefined;
-  const xattrs = type === "symlink" ? undefined : readXattrs(file);
-  const entry: Entry = {
+  if (type === undefined) return { entry: undefined, stamp };
+  const entry: DraftEntry = {
     path,
     type,
     mode: Number(stat.mode & 0o7777n),
     uid: 0,
     gid: 0,
     size: type === "file" ? Number(stat.size) : 0,
-    mtime: stat.mtimeNs,
-    ...(type === "symlink" ? { linkname: readlinkSync(file) } : {}),
-    ...(type === "file" ? { content: { path: file } } : {}),
-    ...(type === "file" && stat.nlink > 1n ? { inode: `${stat.dev}:${stat.ino}` } : {}),
-    ...(type === "char-device" || type === "block-device" ? { device: deviceNumber(stat.rdev) } : {}),
-    ...(xattrs === undefined ? {} : { xattrs }),
+    mtime: stamp.mtime,
   };
-  return { entry, stat };
+  if (type === "file") entry.content = new ContextContent(root, path);
+  if (type === "file" && stat.nlink > 1n) entry.inode = `${stat.dev}:${stat.ino}`;
+  if (type === "symlink") entry.linkname = readlinkSync(file);
+  if (type === "char-device" || type === "block-device") entry.device = deviceNumber(stat.rdev);
+  const xattrs = type === "symlink" ? undefined : readXattrs(file);
+  if (xattrs !== undefined) entry.xattrs = xattrs;
+  return { entry, stamp };
+}
+
+type DraftEntry = { -readonly [Name in keyof Entry]: Entry[Name] };
+
+/** Puts the path together when it is asked for: of a large context, all paths in full are tens of megabytes. */
+class ContextContent {
+  readonly #root: string;
+  readonly #path: string;
+
+  constructor(root: string, path: string) {
+    this.#root = root;
+    this.#path = path;
+  }
+
+  get path(): string {
+    return placeOf(this.#root, this.#path);
+  }
 }
 
 /** Linux packs major and minor numbers into `rdev` as gnu_dev_major(3) says. */
@@ -109,8 +150,7 @@ function deviceNumber(rdev: bigint): { readonly major: number; readonly minor: n
   return { major: Number(major), minor: Number(minor & 0xffff_ffffn) };
 }
 
-function readNames(root: string, path: string): string[] {
-  const file = join(root, path);
+function readNames(file: string): string[] {
   const names = unlessMissing(() => readdirSync(file), { file, missing: [] });
   const damaged = names.find((name) => name.includes("\uFFFD"));
   if (damaged !== undefined) {

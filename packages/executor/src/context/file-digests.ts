@@ -1,104 +1,125 @@
-import { createHash } from "node:crypto";
-import { closeSync, fstatSync, openSync, readSync, type BigIntStats } from "node:fs";
 import type { Memo } from "@varve/cache";
-import type { Digest } from "@varve/oci";
-import { digestOf } from "@varve/oci";
-import type { Entry } from "@varve/layer";
+import { digestPaths } from "@varve/layer";
+import { type Digest, digestOf, hexOf } from "@varve/oci";
 import { StepError } from "../errors.ts";
-import type { ContextTree } from "./context-tree.ts";
-import { decodeFileDigests, encodeFileDigests, type KnownFile } from "./file-digest-codec.ts";
+import type { ContextSource } from "./context-tree.ts";
+import { type FileStamp, isSettled, StampColumn, stateOf, timeNow } from "./file-stamp.ts";
+import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
 
 /** Digests of a context's files, remembered from build to build by what lstat says of them. */
 export interface FileDigests {
-  /** `entry` with the digest of its bytes; `path` is where it stands in the context. */
-  withDigest(path: string, entry: Entry): Entry;
+  /** The digests of files, in their order. @throws StepError `CONTEXT_CHANGED`, `CONTEXT_INVALID`. */
+  digestAll(files: readonly ContextFile[]): Promise<readonly Digest[]>;
   /** Stores what was learnt, for the next build. */
   save(): Promise<void>;
 }
 
-const NAMESPACE = "file-digests/1";
-const CHUNK = 1024 * 1024;
-/** A file changed this shortly before it was read could change again without its times telling: nanoseconds. */
-const RACY_WINDOW = 20_000_000n;
+/** A file of a context, as it was looked up. */
+export interface ContextFile {
+  /** In the context. */
+  readonly path: string;
+  readonly stamp: FileStamp;
+}
 
-/** Opens what is remembered of `tree`; a memo that is absent or damaged only costs time. */
-export async function openFileDigests(tree: ContextTree, memo: Memo): Promise<FileDigests> {
-  const name = digestOf(Buffer.from(tree.source.path));
-  const stored = await memo.get(NAMESPACE, name);
-  const known = stored === undefined ? new Map<string, KnownFile>() : decodeFileDigests(stored);
-  const fresh = new Map<string, KnownFile>();
-  let learnt = 0;
-  const digestOfFile = (path: string): Digest => {
-    const stat = tree.stat(path);
-    if (stat === undefined) throw new Error(`Cannot digest "${path}": not in the context`);
-    const before = fresh.get(path) ?? known.get(path);
-    if (before !== undefined && isSame(before, stat)) {
-      fresh.set(path, before);
-      return before.digest;
-    }
-    const started = BigInt(Date.now()) * 1_000_000n;
-    const digest = readDigest(tree, path, stat);
-    learnt += 1;
-    const changed = stat.mtimeNs > stat.ctimeNs ? stat.mtimeNs : stat.ctimeNs;
-    if (started - changed > RACY_WINDOW) fresh.set(path, describe(stat, digest));
-    return digest;
-  };
+interface Fresh extends Pick<ContextFile, "stamp"> {
+  readonly digest: Digest;
+  /** False where the file could change again without its stamp telling. */
+  readonly isSettled: boolean;
+}
+
+const NAMESPACE = "file-digests/2";
+const DIGEST_BYTES = 32;
+
+/** Opens what is remembered of a context, when it is first needed; a memo that is absent or damaged only costs time. */
+export function openFileDigests(source: ContextSource, memo: Memo): FileDigests {
+  const name = digestOf(Buffer.from(source.path));
+  const fresh = new Map<string, Fresh>();
+  let known: Promise<Remembered> | undefined;
+  let saved = 0;
+  const load = (): Promise<Remembered> => (known ??= loadTable(memo, name));
   return {
-    withDigest: (path, entry) => (entry.type === "file" ? { ...entry, digest: digestOfFile(path) } : entry),
+    async digestAll(files) {
+      const remembered = await load();
+      const find = ({ path, stamp }: ContextFile): Digest | undefined => remembered.find(path, stamp);
+      const found = files.map((file) => fresh.get(file.path)?.digest ?? find(file));
+      const missing = files.filter((_, position) => found[position] === undefined);
+      const started = timeNow();
+      const learnt = await readDigests(source, missing);
+      for (const [position, { path, stamp }] of missing.entries())
+        fresh.set(path, { stamp, digest: learnt[position]!, isSettled: isSettled(stamp, started) });
+      let next = 0;
+      return found.map((digest) => digest ?? learnt[next++]!);
+    },
     async save() {
-      if (learnt === 0) return;
-      await memo.put(NAMESPACE, name, encodeFileDigests(new Map([...known, ...fresh])));
-      learnt = 0;
+      const settled = new Map([...fresh].filter(([, file]) => file.isSettled));
+      if (settled.size === saved) return;
+      saved = settled.size;
+      const { table } = await load();
+      await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, settled)));
     },
   };
 }
 
-function describe(stat: BigIntStats, digest: Digest): KnownFile {
-  return { inode: stat.ino, size: stat.size, mtime: stat.mtimeNs, ctime: stat.ctimeNs, digest };
+interface Remembered {
+  readonly table: PackedTable | undefined;
+  find(path: string, stamp: FileStamp): Digest | undefined;
 }
 
-function isSame(known: KnownFile, stat: BigIntStats): boolean {
-  return (
-    known.inode === stat.ino && known.size === stat.size && known.mtime === stat.mtimeNs && known.ctime === stat.ctimeNs
-  );
+async function loadTable(memo: Memo, name: Digest): Promise<Remembered> {
+  const value = await memo.get(NAMESPACE, name);
+  const decoded = value === undefined ? undefined : decodeTable(value);
+  const table = decoded?.rows.length === (decoded?.paths.length ?? 0) * DIGEST_BYTES ? decoded : undefined;
+  let positions: Map<string, number> | undefined;
+  return {
+    table,
+    find(path, stamp) {
+      if (table === undefined) return undefined;
+      positions ??= new Map(table.paths.map((each, position) => [each, position]));
+      const position = positions.get(path);
+      if (position === undefined || !table.stamps.matches(position, stamp)) return undefined;
+      const start = position * DIGEST_BYTES;
+      return `sha256:${table.rows.toString("hex", start, start + DIGEST_BYTES)}`;
+    },
+  };
 }
 
-/** Shared: digests are taken one after the other, synchronously. */
-let buffer: Buffer | undefined;
-
-function readDigest(tree: ContextTree, path: string, stat: BigIntStats): Digest {
-  const file = `${tree.source.path}/${path}`;
-  buffer ??= Buffer.allocUnsafe(CHUNK);
-  try {
-    const descriptor = openSync(file, "r");
-    try {
-      const hash = createHash("sha256");
-      let size = 0n;
-      for (let read = readSync(descriptor, buffer); read > 0; read = readSync(descriptor, buffer)) {
-        hash.update(buffer.subarray(0, read));
-        size += BigInt(read);
-      }
-      const after = fstatSync(descriptor, { bigint: true });
-      if (size !== stat.size || after.mtimeNs !== stat.mtimeNs || after.ino !== stat.ino) throw contextChanged(file);
-      return `sha256:${hash.digest("hex")}`;
-    } finally {
-      closeSync(descriptor);
-    }
-  } catch (cause) {
-    if (cause instanceof StepError) throw cause;
-    if ((cause as NodeJS.ErrnoException).code === "ENOENT") throw contextChanged(file);
-    throw new StepError(
-      "CONTEXT_INVALID",
-      `Cannot read "${file}" of the build context: ${(cause as NodeJS.ErrnoException).code ?? String(cause)}`,
-      {
-        cause,
-        hint: "Make it readable, or leave it out with .dockerignore",
-      },
-    );
+/** What was known before and is not known better now, then what is new. */
+function mergeTable(before: PackedTable | undefined, fresh: ReadonlyMap<string, Fresh>): PackedTable {
+  const kept = (before?.paths ?? []).flatMap((path, position) => (fresh.has(path) ? [] : [position]));
+  const numbers = new BigInt64Array(4 * (kept.length + fresh.size));
+  const rows = Buffer.alloc(DIGEST_BYTES * (kept.length + fresh.size));
+  for (const [row, position] of kept.entries()) {
+    numbers.set(before!.stamps.numbers.subarray(4 * position, 4 * position + 4), 4 * row);
+    before!.rows.copy(rows, DIGEST_BYTES * row, DIGEST_BYTES * position, DIGEST_BYTES * (position + 1));
   }
+  numbers.set(StampColumn.from([...fresh.values()].map(({ stamp }) => stamp)).numbers, 4 * kept.length);
+  let end = DIGEST_BYTES * kept.length;
+  for (const { digest } of fresh.values()) end += rows.write(hexOf(digest), end, "hex");
+  const paths = [...kept.map((position) => before!.paths[position]!), ...fresh.keys()];
+  return { paths, stamps: new StampColumn(numbers), rows };
 }
 
-function contextChanged(file: string): StepError {
+async function readDigests({ path: root }: ContextSource, files: readonly ContextFile[]): Promise<readonly Digest[]> {
+  const read = await digestPaths(
+    files.map(({ path, stamp }) => ({ path: `${root}/${path}`, size: Number(stamp.size) })),
+  );
+  return read.map(({ digest, state, problem }, position) => {
+    const { path, stamp } = files[position]!;
+    const file = `${root}/${path}`;
+    if (problem?.kind === "unreadable") throw unreadable(file, problem.message);
+    if (digest === undefined || state !== stateOf(stamp)) throw contextChanged(file);
+    return digest;
+  });
+}
+
+function unreadable(file: string, why: string): StepError {
+  return new StepError("CONTEXT_INVALID", `Cannot read "${file}" of the build context: ${why}`, {
+    hint: "Make it readable, or leave it out with .dockerignore",
+  });
+}
+
+/** The error for a context in which something changed between two looks at it. */
+export function contextChanged(file: string): StepError {
   return new StepError("CONTEXT_CHANGED", `Cannot use "${file}": it changed while the build read it`, {
     hint: "Build again when nothing writes to the build context",
   });

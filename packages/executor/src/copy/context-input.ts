@@ -1,6 +1,6 @@
 import type { Entry } from "@varve/layer";
-import type { Digest } from "@varve/oci";
-import type { ContextTree } from "../context/context-tree.ts";
+import type { ContextSelection } from "../context/context-selection.ts";
+import { type ContextSource, isLeftOut } from "../context/context-tree.ts";
 import type { ContextInput } from "../explain/current-build.ts";
 import { listFiles } from "../explain/file-list.ts";
 import { cleanPath, hasWildcard, type SelectedRoot } from "./selection.ts";
@@ -8,23 +8,20 @@ import { cleanPath, hasWildcard, type SelectedRoot } from "./selection.ts";
 /** What was selected in a context, as whoever explains keys wants it: files by their paths in the context. */
 export function contextInput({
   name,
-  digest,
-  roots,
-  tree,
+  selection,
+  source,
 }: {
   /** The source as it was written. */
   readonly name: string;
-  readonly digest: Digest;
-  /** With digests on all files. */
-  readonly roots: readonly SelectedRoot[];
-  readonly tree: ContextTree;
+  readonly selection: ContextSelection;
+  readonly source: ContextSource;
 }): ContextInput {
   return {
     type: "files",
     name,
-    digest,
-    list: () => listFiles(contextEntries(name, roots)),
-    isIgnored: (path) => tree.isIgnored(path.replace(/\/$/, "")),
+    digest: selection.digest,
+    list: async () => listFiles(contextEntries(name, await selection.roots())),
+    isIgnored: (path) => isLeftOut(source, path.replace(/\/$/, "")),
   };
 }
 

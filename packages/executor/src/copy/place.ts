@@ -30,7 +30,7 @@ export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: 
   const target = prepareDestination(tree, root, placement);
   const links = new Map<string, string>();
   if (root.entry.type !== "directory") {
-    writeEntry(tree, { ...root.entry, path: target }, { placement, links });
+    writeEntry(tree, root.entry, { path: target, placement, links });
     return;
   }
   for (const child of root.children) {
@@ -38,7 +38,7 @@ export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: 
     const existing = root.parents ? tree.lookup(path) : undefined;
     // With --parents BuildKit changes the mode of a directory that is there, and leaves its owner alone.
     if (child.type === "directory" && existing?.type === "directory") tree.write({ ...existing, mode: child.mode });
-    else writeEntry(tree, { ...child, path }, { placement, links });
+    else writeEntry(tree, child, { path, placement, links });
   }
 }
 
@@ -87,40 +87,38 @@ function notDirectory(path: string): StepError {
 }
 
 interface WriteContext {
+  /** Where it goes. */
+  readonly path: string;
   readonly placement: Placement;
   /** Source path of a file with several names -> where its first name went. */
   readonly links: Map<string, string>;
 }
 
-function writeEntry(tree: StagedTree, entry: Entry, { placement, links }: WriteContext): void {
-  const existing = tree.lookup(entry.path);
+function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: WriteContext): void {
+  const existing = tree.lookup(path);
   if (entry.type === "directory") {
-    if (existing !== undefined && existing.type !== "directory") throw notDirectory(entry.path);
+    if (existing !== undefined && existing.type !== "directory") throw notDirectory(path);
   } else if (existing?.type === "directory") {
-    throw new StepError(
-      "COPY_INVALID",
-      `Cannot replace directory "/${entry.path}" with a file: a directory stands there`,
-      {
-        hint: "Copy to another path, or remove the directory in an earlier RUN step",
-      },
-    );
+    throw new StepError("COPY_INVALID", `Cannot replace directory "/${path}" with a file: a directory stands there`, {
+      hint: "Copy to another path, or remove the directory in an earlier RUN step",
+    });
   }
-  const first = linkTarget(entry, links);
-  if (first === undefined) tree.write(changeEntry(entry, placement));
-  else tree.write({ ...changeEntry(entry, placement), type: "hardlink", linkname: first, size: 0 });
+  const first = linkTarget(entry, path, links);
+  const placed = changeEntry(entry, path, placement);
+  tree.write(first === undefined ? placed : { ...placed, type: "hardlink", linkname: first, size: 0 });
 }
 
 /** The path of the first name that the same file was given in this copy; remembers this one where there is none. */
-function linkTarget(entry: Entry, links: Map<string, string>): string | undefined {
+function linkTarget(entry: Entry, path: string, links: Map<string, string>): string | undefined {
   if (entry.type !== "file" || entry.inode === undefined) return undefined;
   const first = links.get(entry.inode);
-  if (first === undefined) links.set(entry.inode, entry.path);
+  if (first === undefined) links.set(entry.inode, path);
   return first;
 }
 
-function changeEntry(entry: Entry, { owner, chmod }: Placement): Entry {
+function changeEntry(entry: Entry, path: string, { owner, chmod }: Placement): Entry {
   const mode = chmod === undefined || entry.type === "symlink" ? entry.mode : changeMode(entry, chmod);
-  return { ...entry, mode, uid: owner?.uid ?? entry.uid, gid: owner?.gid ?? entry.gid };
+  return { ...entry, path, mode, uid: owner?.uid ?? entry.uid, gid: owner?.gid ?? entry.gid };
 }
 
 function changeMode(entry: Entry, chmod: Chmod): number {

@@ -90,7 +90,8 @@ function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined):
     for (const name of tree.list(path)) {
       const entry = tree.lookup(join(path, name));
       if (entry === undefined) continue;
-      const own = { ...entry, path: join(relative, name) };
+      const ownPath = join(relative, name);
+      const own = entry.path === ownPath ? entry : { ...entry, path: ownPath };
       const excluded = exclude?.(own.path) === true;
       if (!excluded) selected.push(...pending.splice(0), own);
       else if (entry.type === "directory") pending.push(own);

@@ -1,5 +1,5 @@
 import type { Digest } from "@varve/oci";
-import { digestOf } from "@varve/oci";
+import { createDigester } from "@varve/oci";
 import type { Entry, FileTree } from "@varve/layer";
 
 /**
@@ -18,6 +18,9 @@ export interface StagedTree extends FileTree {
   /** Digest of all that was asked of the base, and its answers. */
   viewDigest(): Digest;
 }
+
+/** Characters that are digested at once. */
+const VIEW_PIECE = 64 * 1024;
 
 /** A staged tree on `base`. */
 export function createStagedTree(base: FileTree): StagedTree {
@@ -42,9 +45,23 @@ export function createStagedTree(base: FileTree): StagedTree {
     },
     isWritten: (path) => written.has(path),
     remember: (question, answer) => void asked.set(`?${question}`, answer),
-    entries: () => [...withParents(written, lookup).values()],
-    viewDigest: () => digestOf(Buffer.from(JSON.stringify(["varve/view/1", ...asked]))),
+    entries: () => withParents(written, lookup),
+    viewDigest: () => digestView(asked),
   };
+}
+
+/** Of `["varve/view/1",["question","answer"],…]` as JSON, piece by piece: it may be long. */
+function digestView(asked: ReadonlyMap<string, string>): Digest {
+  const digester = createDigester();
+  let text = '["varve/view/1"';
+  for (const pair of asked) {
+    text += `,${JSON.stringify(pair)}`;
+    if (text.length < VIEW_PIECE) continue;
+    digester.update(Buffer.from(text));
+    text = "";
+  }
+  digester.update(Buffer.from(`${text}]`));
+  return digester.digest();
 }
 
 /** What a copy can learn of a path: absent, a directory with its attributes, a link with its target, another type. */
@@ -80,16 +97,15 @@ function childNames(path: string, written: ReadonlyMap<string, Entry>): string[]
     .map((other) => other.slice(prefix.length));
 }
 
-function withParents(written: ReadonlyMap<string, Entry>, lookup: FileTree["lookup"]): Map<string, Entry> {
-  const all = new Map(written);
-  all.delete("");
+function withParents(written: ReadonlyMap<string, Entry>, lookup: FileTree["lookup"]): readonly Entry[] {
+  const parents = new Map<string, Entry>();
   for (const path of written.keys()) {
     for (let slash = path.lastIndexOf("/"); slash > 0; slash = path.lastIndexOf("/", slash - 1)) {
       const parent = path.slice(0, slash);
-      if (all.has(parent)) break;
+      if (written.has(parent) || parents.has(parent)) break;
       const entry = lookup(parent);
-      if (entry !== undefined) all.set(parent, entry);
+      if (entry !== undefined) parents.set(parent, entry);
     }
   }
-  return all;
+  return [...parents.values(), ...written.values()].filter((entry) => entry.path !== "");
 }

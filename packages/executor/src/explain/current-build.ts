@@ -17,7 +17,7 @@ export interface ContextInput {
   readonly type: "files";
   readonly name: string;
   readonly digest: Digest;
-  readonly list: () => FileList;
+  readonly list: () => Promise<FileList>;
   /** True for a path that the ignore file leaves out. */
   readonly isIgnored: (path: string) => boolean;
 }

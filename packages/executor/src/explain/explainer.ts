@@ -130,7 +130,9 @@ async function compareInputs(
 ): Promise<FileChanges | undefined> {
   const now = build.files.get(inputs.after);
   const before = await loadFileList(memo, name, { slots, digest: inputs.before });
-  return now === undefined || before === undefined ? undefined : compareFileLists(before, now.list(), now.isIgnored);
+  return now === undefined || before === undefined
+    ? undefined
+    : compareFileLists(before, await now.list(), now.isIgnored);
 }
 
 function withFiles(cause: Extract<Cause, { type: "files" }>, files: FileChanges | undefined): Cause {

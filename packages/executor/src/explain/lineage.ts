@@ -36,7 +36,7 @@ export interface LineageChange {
   readonly build: BuildNotes;
   readonly last: string;
   /** By the digest of an input of `build`. */
-  readonly files: ReadonlyMap<Digest, () => FileList>;
+  readonly files: ReadonlyMap<Digest, () => FileList | Promise<FileList>>;
 }
 
 /** Writes `lineage` with one more build. Six builds and 64 lists are kept; places are written again and again. */
@@ -50,7 +50,7 @@ export async function saveLineage(
   const builds = [merged, ...lineage.builds.filter((each) => each !== same)].slice(0, MOST_BUILDS);
   const slots = assignSlots(lineage.slots, builds);
   for (const [slot, digest] of slots.entries()) {
-    const list = digest === null || lineage.slots.includes(digest) ? undefined : files.get(digest)?.();
+    const list = digest === null || lineage.slots.includes(digest) ? undefined : await files.get(digest)?.();
     const bytes = list === undefined ? undefined : encodeFileList(list);
     if (bytes === undefined || digest === null) continue;
     await memo.put(FILES, `${hexOf(name)}/${slot}`, Buffer.concat([Buffer.from(hexOf(digest), "hex"), bytes]));

@@ -2,6 +2,7 @@ import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FileSet, RunMount } from "@varve/graph";
 import { resolvePath, writeTree } from "@varve/layer";
+import { createContextTree } from "../context/context-tree.ts";
 import { selectPath } from "../copy/selection.ts";
 import { linkEntries } from "../link-entries.ts";
 import { StepError } from "../errors.ts";
@@ -45,8 +46,7 @@ async function openStage(
 
 /** Copied, so that .dockerignore holds, all belongs to root, and writes do not reach the context. */
 async function openContext(name: string, source: string, { session }: MountContext): Promise<string> {
-  const { tree } = await session.context(name);
-  const root = selectPath(tree, source);
+  const root = selectPath(createContextTree(session.context(name).source), source);
   const directory = await session.options.store.makeTemporaryDirectory("tmp");
   const top = { ...root.entry, path: "root" };
   await mkdir(directory, { recursive: true });

@@ -1,7 +1,7 @@
 import type { FileSet, RunMount, RunStep } from "@varve/graph";
-import { type Entry, treeDigest } from "@varve/layer";
+import type { ContextTree } from "../context/context-tree.ts";
 import { contextInput } from "../copy/context-input.ts";
-import { selectPath } from "../copy/selection.ts";
+import { type SelectedRoot, selectPath } from "../copy/selection.ts";
 import type { StepInput } from "../explain/current-build.ts";
 import type { Session } from "../session.ts";
 
@@ -13,17 +13,8 @@ export async function mountInputs(step: RunStep, session: Session): Promise<read
 
 async function fileSetInput(from: FileSet, source: string, session: Session): Promise<StepInput> {
   if (from.type === "step") return { type: "step", name: source, step: from.step };
-  const { tree, digests } = await session.context(from.name);
-  const root = selectPath(tree, source);
-  const top = root.entry.path;
-  const children: Entry[] = root.children.map((child) =>
-    digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child),
-  );
-  await digests.save();
-  const entry = digests.withDigest(top, root.entry);
-  const digest = await treeDigest([
-    { ...entry, path: "root" },
-    ...children.map((child) => ({ ...child, path: `root/${child.path}` })),
-  ]);
-  return contextInput({ name: source, digest, roots: [{ ...root, entry, children }], tree });
+  const context = session.context(from.name);
+  const select = (tree: ContextTree): readonly SelectedRoot[] => [selectPath(tree, source)];
+  const selection = await context.select({ words: ["mount", source], select });
+  return contextInput({ name: source, selection, source: context.source });
 }

@@ -1,5 +1,5 @@
-import { type CopySource, type CopyStep, type FileSet, type Step, stepDefinition } from "@varve/graph";
-import { type Entry, type FileTree, stackTrees, treeDigest } from "@varve/layer";
+import { type CopySource, type CopyStep, type Step, stepDefinition } from "@varve/graph";
+import { digestFiles, type Entry, type FileTree, stackTrees } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import { digestOf } from "@varve/oci";
 import { contextInput } from "../copy/context-input.ts";
@@ -9,10 +9,10 @@ import { namesOwner, type Owner, resolveOwner } from "../copy/owner.ts";
 import { placeSelection, type Placement } from "../copy/place.ts";
 import { openArchive, placeArchive } from "../copy/place-archive.ts";
 import { type SelectedRoot, selectSource } from "../copy/selection.ts";
+import { selectionDigest } from "../copy/selection-digest.ts";
 import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
 import { downloadFile } from "../copy/download.ts";
 import { cloneRepository } from "../copy/git.ts";
-import { linkEntries } from "../link-entries.ts";
 import type { StepKey } from "../keys.ts";
 import type { StepInput } from "../explain/current-build.ts";
 import { hideUserinfo } from "../explain/hide-secrets.ts";
@@ -23,7 +23,7 @@ import type { StepWork } from "../resolve.ts";
 
 /** A source whose files are known: what it selected, how it is placed, and the digest that stands for it in keys. */
 interface OpenSource {
-  readonly roots: readonly SelectedRoot[];
+  readonly roots: () => Promise<readonly SelectedRoot[]>;
   /** Archives among the roots are unpacked. */
   readonly unpack: boolean;
   readonly digest: Digest;
@@ -71,8 +71,8 @@ async function noteSource(source: CopySource, { position, session, sources }: No
   const { digest, roots } = (await sources())[position]!;
   if (source.type !== "path")
     return { type: "source", name: source.type === "inline" ? source.name : hideUserinfo(source.url), digest };
-  const { tree } = await session.context(source.from.type === "context" ? source.from.name : "");
-  return contextInput({ name: source.path, digest, roots, tree });
+  const context = session.context(source.from.type === "context" ? source.from.name : "");
+  return contextInput({ name: source.path, selection: { digest, roots }, source: context.source });
 }
 
 function lazy<T>(make: () => Promise<T>): () => Promise<T> {
@@ -130,7 +130,7 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
         makeScratch: () => session.options.store.makeTemporaryDirectory("tmp"),
       });
       return {
-        roots: [fileRoot(download.entry, download.name)],
+        roots: async () => [fileRoot(download.entry, download.name)],
         unpack: step.unpack === true,
         digest: download.digest,
       };
@@ -141,7 +141,7 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
         exclude: step.exclude,
         ...session.options,
       });
-      return { roots: [clone.root], unpack: false, digest: clone.digest };
+      return { roots: async () => [clone.root], unpack: false, digest: clone.digest };
     }
     default:
       return source satisfies never;
@@ -166,55 +166,29 @@ function openInline(source: Extract<CopySource, { type: "inline" }>, mtime: bigi
     digest,
     content: { bytes },
   };
-  return { roots: [fileRoot(entry, source.name)], unpack: false, digest };
+  return { roots: async () => [fileRoot(entry, source.name)], unpack: false, digest };
 }
 
-async function openPath(source: Extract<CopySource, { type: "path" }>, context: SourceContext): Promise<OpenSource> {
-  const { step } = context;
-  const { tree, complete, save } = await openFileSet(source.from, context);
-  const selected = explainMissing(
-    () => selectSource(tree, source.path, { exclude: step.exclude, parents: step.parents }),
-    { source, tree, step },
-  );
-  const roots = selected.map(complete);
-  await save();
-  return { roots, unpack: step.unpack ?? step.instruction === "ADD", digest: await selectionDigest(roots) };
-}
-
-interface OpenFileSet {
-  readonly tree: FileTree;
-  /** The root with digests on all its files. */
-  readonly complete: (root: SelectedRoot) => SelectedRoot;
-  readonly save: () => Promise<void>;
-}
-
-async function openFileSet(from: FileSet, { session, resolve }: SourceContext): Promise<OpenFileSet> {
-  if (from.type === "step") {
-    const { tree } = await session.layers.extractedTree(await resolve(from.step));
-    return { tree, complete: (root) => root, save: async () => {} };
+async function openPath(
+  source: Extract<CopySource, { type: "path" }>,
+  { step, session, resolve }: SourceContext,
+): Promise<OpenSource> {
+  const unpack = step.unpack ?? step.instruction === "ADD";
+  const { exclude, parents } = step;
+  const select = (tree: FileTree): readonly SelectedRoot[] =>
+    explainMissing(() => selectSource(tree, source.path, { exclude, parents }), { source, tree, step });
+  if (source.from.type === "context") {
+    const words = ["copy", source.path, parents ? "parents" : "", ...exclude];
+    return { unpack, ...(await session.context(source.from.name).select({ words, select })) };
   }
-  const { tree, digests } = await session.context(from.name);
-  const complete = (root: SelectedRoot): SelectedRoot => {
-    const top = root.entry.path;
-    const children = root.children.map((child) =>
-      digests.withDigest(top === "" ? child.path : `${top}/${child.path}`, child),
-    );
-    return { ...root, entry: digests.withDigest(top, root.entry), children };
-  };
-  return { tree, complete, save: () => digests.save() };
+  const { tree } = await session.layers.extractedTree(await resolve(source.from.step));
+  const roots = await Promise.all(select(tree).map(withDigests));
+  return { unpack, roots: async () => roots, digest: selectionDigest(roots) };
 }
 
-/** Digest of what a source selected: names, attributes, contents and which files are one; times left out. */
-function selectionDigest(roots: readonly SelectedRoot[]): Promise<Digest> {
-  const entries = roots.flatMap((root, position) => {
-    const top = `${position}/${root.name}`;
-    const all = [
-      { ...root.entry, path: top },
-      ...root.children.map((child) => ({ ...child, path: `${top}/${child.path}` })),
-    ];
-    return linkEntries(all);
-  });
-  return treeDigest(entries);
+async function withDigests(root: SelectedRoot): Promise<SelectedRoot> {
+  const [[entry = root.entry], children] = await Promise.all([digestFiles([root.entry]), digestFiles(root.children)]);
+  return { ...root, entry, children };
 }
 
 interface PlaceContext {
@@ -235,7 +209,7 @@ async function placeSources(
     createdTime: undatedTime(session.options.epoch),
   };
   for (const source of sources) {
-    for (const root of source.roots) await placeRoot(tree, root, { placement, source, session });
+    for (const root of await source.roots()) await placeRoot(tree, root, { placement, source, session });
   }
   return tree;
 }

@@ -24,9 +24,10 @@ describe("contextInput()", () => {
     ["directory-link", false, ["directory-link/", "directory-link/b.ts"]],
     ["src/*.ts", false, ["src/a.ts"]],
     ["src/./lib/b.ts", true, ["src/", "src/lib/", "src/lib/b.ts"]],
-  ])("lists %s (--parents %s) by the names that people know", (source, parents, wanted) => {
+  ])("lists %s (--parents %s) by the names that people know", async (source, parents, wanted) => {
     const roots = selectSource(tree, source, { exclude: [], parents });
-    const input = contextInput({ name: source, digest: digestOf(Buffer.from("")), roots, tree });
-    expect(input.list().paths).toEqual(wanted);
+    const selection = { digest: digestOf(Buffer.from("")), roots: async () => roots };
+    const input = contextInput({ name: source, selection, source: tree.source });
+    expect((await input.list()).paths).toEqual(wanted);
   });
 });

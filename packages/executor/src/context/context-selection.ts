@@ -1,0 +1,84 @@
+import type { Digest } from "@varve/oci";
+import type { SelectedRoot } from "../copy/selection.ts";
+import { selectionDigest } from "../copy/selection-digest.ts";
+import type { ContextTree } from "./context-tree.ts";
+import { createContextTree } from "./context-tree.ts";
+import { contextChanged, type ContextFile } from "./file-digests.ts";
+import { timeNow } from "./file-stamp.ts";
+import type { OpenContext } from "./open-context.ts";
+import { createSelectionMemo } from "./selection-memo.ts";
+
+/** Files of a context that a step reads. */
+export interface ContextSelection {
+  readonly digest: Digest;
+  /** With the digests of all files. Walks the context where that was not done yet; one walk for all who ask. */
+  roots(): Promise<readonly SelectedRoot[]>;
+}
+
+export interface SelectionQuery {
+  /** All that `select` depends on besides the tree. */
+  readonly words: readonly string[];
+  readonly select: (tree: ContextTree) => readonly SelectedRoot[];
+}
+
+/**
+ * What `select` selects in a context. Where nothing that it depends on has changed since the last time, its digest is
+ * known without making the selection.
+ * @throws StepError `CONTEXT_CHANGED`, `CONTEXT_INVALID`, and what `select` throws.
+ */
+export async function selectInContext(context: OpenContext, query: SelectionQuery): Promise<ContextSelection> {
+  const memo = createSelectionMemo(context.memo, context.source, query.words);
+  const recalled = await memo.recall();
+  if (recalled === undefined) {
+    const started = timeNow();
+    const { roots, tree } = await walk(context, query);
+    const digest = selectionDigest(roots);
+    await memo.remember(digest, tree.seen(), started);
+    return { digest, roots: async () => roots };
+  }
+  let loading: Promise<readonly SelectedRoot[]> | undefined;
+  const load = async (): Promise<readonly SelectedRoot[]> => {
+    const { roots } = await walk(context, query);
+    if (selectionDigest(roots) !== recalled) throw contextChanged(context.source.path);
+    return roots;
+  };
+  return { digest: recalled, roots: () => (loading ??= load()) };
+}
+
+async function walk(
+  context: OpenContext,
+  query: SelectionQuery,
+): Promise<{ readonly roots: readonly SelectedRoot[]; readonly tree: ContextTree }> {
+  const tree = createContextTree(context.source);
+  const selected = query.select(tree);
+  const files = selected.flatMap((root) => filesOf(root, tree));
+  const digests = await context.digests.digestAll(files);
+  await context.digests.save();
+  const byPath = new Map(files.map(({ path }, position) => [path, digests[position]!]));
+  return { roots: selected.map((root) => complete(root, byPath)), tree };
+}
+
+function filesOf({ entry, children }: SelectedRoot, tree: ContextTree): readonly ContextFile[] {
+  const files: ContextFile[] = [];
+  const add = (path: string, type: string): void => {
+    const stamp = type === "file" ? tree.stamp(path) : undefined;
+    if (stamp !== undefined) files.push({ path, stamp });
+  };
+  add(entry.path, entry.type);
+  for (const child of children) add(below(entry.path, child.path), child.type);
+  return files;
+}
+
+function complete(root: SelectedRoot, digests: ReadonlyMap<string, Digest>): SelectedRoot {
+  const top = root.entry.path;
+  const children = root.children.map((child) => withDigest(child, digests.get(below(top, child.path))));
+  return { ...root, entry: withDigest(root.entry, digests.get(top)), children };
+}
+
+function withDigest(entry: SelectedRoot["entry"], digest: Digest | undefined): SelectedRoot["entry"] {
+  return digest === undefined || entry.type !== "file" ? entry : { ...entry, digest };
+}
+
+function below(top: string, path: string): string {
+  return top === "" ? path : `${top}/${path}`;
+}

@@ -1,0 +1,76 @@
+import { type BigIntStats, lstatSync } from "node:fs";
+
+/** What lstat says of a file; where any of it differs, the file may differ. Times in nanoseconds since 1970. */
+export interface FileStamp {
+  readonly inode: bigint;
+  readonly size: bigint;
+  readonly mtime: bigint;
+  /** Changes with the bytes, and with mode, owner, links and xattrs as well. */
+  readonly ctime: bigint;
+}
+
+/** A file changed this shortly before it was looked at could change again without its times telling: nanoseconds. */
+const RACY_WINDOW = 20_000_000n;
+
+/** The stamp in a stat. */
+export function stampOf({ ino, size, mtimeNs, ctimeNs }: BigIntStats): FileStamp {
+  return { inode: ino, size, mtime: mtimeNs, ctime: ctimeNs };
+}
+
+/** The stamp of what stands at `path` itself; undefined where nothing does, or it can't be looked at. */
+export function readStamp(path: string): FileStamp | undefined {
+  try {
+    return stampOf(lstatSync(path, { bigint: true }));
+  } catch {
+    return undefined;
+  }
+}
+
+/** The stamp as `digestPaths` gives the state of a file. */
+export function stateOf({ inode, size, mtime, ctime }: FileStamp): string {
+  return `${inode} ${size} ${mtime} ${ctime}`;
+}
+
+/** Nanoseconds since 1970. */
+export function timeNow(): bigint {
+  return BigInt(Date.now()) * 1_000_000n;
+}
+
+/** True where the stamp tells the file from any later state of it; `seen`: when it was looked at, at the latest. */
+export function isSettled({ mtime, ctime }: FileStamp, seen: bigint): boolean {
+  return seen - (mtime > ctime ? mtime : ctime) > RACY_WINDOW;
+}
+
+/** Stamps by position, packed: four 64-bit numbers each. */
+export class StampColumn {
+  readonly numbers: BigInt64Array;
+
+  constructor(numbers: BigInt64Array) {
+    this.numbers = numbers;
+  }
+
+  /** A column of these stamps; undefined, for nothing at all, becomes zeros. */
+  static from(stamps: readonly (FileStamp | undefined)[]): StampColumn {
+    const numbers = new BigInt64Array(4 * stamps.length);
+    for (const [position, stamp] of stamps.entries()) {
+      if (stamp === undefined) continue;
+      numbers[4 * position] = BigInt.asIntN(64, stamp.inode);
+      numbers[4 * position + 1] = stamp.size;
+      numbers[4 * position + 2] = stamp.mtime;
+      numbers[4 * position + 3] = stamp.ctime;
+    }
+    return new StampColumn(numbers);
+  }
+
+  matches(position: number, stamp: FileStamp | undefined): boolean {
+    const { numbers } = this;
+    const at = 4 * position;
+    if (stamp === undefined) return numbers[at] === 0n && numbers[at + 3] === 0n;
+    return (
+      numbers[at + 3] === stamp.ctime &&
+      numbers[at + 2] === stamp.mtime &&
+      numbers[at + 1] === stamp.size &&
+      numbers[at] === BigInt.asIntN(64, stamp.inode)
+    );
+  }
+}

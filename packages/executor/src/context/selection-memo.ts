@@ -1,0 +1,68 @@
+import { hash } from "node:crypto";
+import { readdirSync } from "node:fs";
+import type { Memo } from "@varve/cache";
+import { type Digest, digestOf, hexOf, isDigest } from "@varve/oci";
+import type { ContextSource, SeenContext } from "./context-tree.ts";
+import { isSettled, readStamp, StampColumn } from "./file-stamp.ts";
+import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
+
+/** A selection's digest, for as long as nothing changes that it was made from. */
+export interface SelectionMemo {
+  /** The digest that was remembered, where all that was looked at for it is as it was; undefined otherwise. */
+  recall(): Promise<Digest | undefined>;
+  /** Remembers the digest of what was `seen`, in a walk that began at `started`. */
+  remember(digest: Digest, seen: SeenContext, started: bigint): Promise<void>;
+}
+
+const NAMESPACE = "selection/1";
+/** A hash of the names of a directory; zeros for what was not listed. */
+const NAMES_BYTES = 16;
+const unlisted = Buffer.alloc(NAMES_BYTES);
+
+/** The memo of the selection that `words` name in a context; the context's ignore patterns are part of them. */
+export function createSelectionMemo(memo: Memo, source: ContextSource, words: readonly string[]): SelectionMemo {
+  const patterns = source.ignore?.patterns.map(({ text }) => text);
+  const key = digestOf(Buffer.from(JSON.stringify([source.path, patterns, words])));
+  return {
+    async recall() {
+      const value = await memo.get(NAMESPACE, key);
+      if (value === undefined || value.length < 32) return undefined;
+      const digest = `sha256:${Buffer.from(value.subarray(0, 32)).toString("hex")}`;
+      const table = decodeTable(value.subarray(32));
+      return table !== undefined && isDigest(digest) && isUnchanged(table, source) ? digest : undefined;
+    },
+    async remember(digest, seen, started) {
+      const looks = [...seen.looks.values()];
+      if (!looks.every((look) => look === undefined || isSettled(look.stamp, started))) return;
+      const table = encodeTable({
+        paths: [...seen.looks.keys()],
+        stamps: StampColumn.from(looks.map((look) => look?.stamp)),
+        rows: Buffer.concat([...seen.looks.keys()].map((path) => hashNames(seen.names.get(path)))),
+      });
+      await memo.put(NAMESPACE, key, Buffer.concat([Buffer.from(hexOf(digest), "hex"), table]));
+    },
+  };
+}
+
+function hashNames(names: readonly string[] | undefined): Buffer {
+  return names === undefined ? unlisted : hash("sha256", names.join("\0"), "buffer").subarray(0, NAMES_BYTES);
+}
+
+/** Looks at all of it again: nothing but lstat and readdir. */
+function isUnchanged({ paths, stamps, rows }: PackedTable, { path: root }: ContextSource): boolean {
+  for (const [position, path] of paths.entries()) {
+    const file = path === "" ? root : `${root}/${path}`;
+    if (!stamps.matches(position, readStamp(file))) return false;
+    const names = rows.subarray(NAMES_BYTES * position, NAMES_BYTES * (position + 1));
+    if (!names.equals(unlisted) && !names.equals(hashNames(readNames(file)))) return false;
+  }
+  return rows.length === paths.length * NAMES_BYTES;
+}
+
+function readNames(directory: string): readonly string[] | undefined {
+  try {
+    return readdirSync(directory).toSorted();
+  } catch {
+    return undefined;
+  }
+}
