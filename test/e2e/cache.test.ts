@@ -151,6 +151,21 @@ describe("a cache server", () => {
     expect(result).toMatchObject({ ran: 1, cached: 5, cache: { faults: 0 } });
   });
 
+  test("is sent what was built without it, once", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    const files = { Dockerfile: "FROM busybox\nRUN echo before >/before\n" };
+    const context = first.context(files);
+    await buildOn(first, [...NOWHERE, context]);
+    const sent = await buildOn(first, ["--cache", server.url, ...NOWHERE, context]);
+    expect(sent.result).toMatchObject({ ran: 0, cached: 1 });
+    expect(sent.result.cache?.transfers.sent).toBeGreaterThan(0);
+    const again = await buildOn(first, ["--cache", server.url, ...NOWHERE, context]);
+    expect(again.result.cache?.transfers.sent).toBe(0);
+    const found = await buildOn(second, ["--cache", server.url, ...NOWHERE, second.context(files)]);
+    expect(found.result).toMatchObject({ id: sent.result.id, ran: 0, cache: { remote: 1 } });
+  });
+
   test("is sent and gives little after one of many files changed", async () => {
     using first = new Workspace();
     using second = new Workspace();

@@ -235,7 +235,8 @@ class TieredCache implements OpenBuildCache {
           type: "ours",
           end: () => {
             end();
-            this.#uploads.after(key, () => void behind.guard.attempt(() => lease.end()));
+            // Even where the cache is left alone: others wait for this.
+            this.#uploads.after(key, () => void lease.end().catch(() => undefined));
           },
         };
       case "made":

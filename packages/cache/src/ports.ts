@@ -80,6 +80,11 @@ export interface TransferCounts {
   readonly receiveSaved: number;
 }
 
+export interface OfferOptions extends PutOptions {
+  /** The record was found, here or elsewhere: the cache may have it. */
+  readonly isFound?: boolean;
+}
+
 /** A cache beyond this machine. Everything it does may fail; whoever asks can do without. */
 export interface RemoteCache {
   /** For messages. */
@@ -92,10 +97,8 @@ export interface RemoteCache {
   readonly resolve?: (plan: ResolveRequest) => Promise<readonly CacheRecord[]>;
   /** Takes a record and the blobs that it names, from `blobs`; undefined where the cache is only read. */
   readonly put?:
-    | ((record: CacheRecord, blobs: ContentSource, options?: PutOptions & TransferOptions) => Promise<void>)
+    | ((record: CacheRecord, blobs: ContentSource, options?: OfferOptions & TransferOptions) => Promise<void>)
     | undefined;
-  /** Whether `put` is for records that were found as well, not only for new ones. */
-  readonly wantsFound?: boolean;
   /** Ends what `put` began. `layers`: diff IDs of the images that were built. */
   readonly finish?: ((layers: ReadonlySet<Digest>, options?: TransferOptions) => Promise<void>) | undefined;
   readonly lease?: (key: CacheKey) => Promise<Lease>;

@@ -1,13 +1,13 @@
 import { type ContentSource, createSemaphore, type Digest } from "@varve/oci";
 import type { Guard } from "./guard.ts";
-import type { PutOptions, RemoteCache } from "./ports.ts";
+import type { OfferOptions, PutOptions, RemoteCache } from "./ports.ts";
 import type { CacheKey, CacheRecord } from "./record.ts";
 
 /** Records on their way to remote caches, beside the build. */
 export interface Uploads extends AsyncDisposable {
   /** Sends a new record. */
   put(record: CacheRecord, options: PutOptions): void;
-  /** Tells of a record that was found: some caches want it as well. */
+  /** Sends a record that was found to the caches that do not have it. */
   offer(record: CacheRecord): void;
   /** Runs `task` once nothing of `key` is on its way any more. */
   after(key: CacheKey, task: () => void): void;
@@ -30,12 +30,12 @@ export function createUploads({ behind, blobs, onWarning }: UploadsOptions): Upl
   const places = createSemaphore(CONCURRENCY);
   const pending = new Map<CacheKey, Promise<void>>();
   const writable = behind.filter(({ cache }) => cache.put !== undefined);
-  const send = (record: CacheRecord, targets: UploadsOptions["behind"], options: PutOptions): void => {
-    if (targets.length === 0) return;
+  const send = (record: CacheRecord, options: OfferOptions): void => {
+    if (writable.length === 0) return;
     const before = pending.get(record.key);
     const sendToAll = async (): Promise<void> => {
       await before;
-      for (const { cache, guard } of targets)
+      for (const { cache, guard } of writable)
         await places.run(() => guarded(guard, () => cache.put?.(record, blobs, { ...options, signal: stop.signal })));
     };
     const sent = sendToAll();
@@ -53,13 +53,8 @@ export function createUploads({ behind, blobs, onWarning }: UploadsOptions): Upl
     });
   };
   return {
-    put: (record, options) => send(record, writable, options),
-    offer: (record) =>
-      send(
-        record,
-        writable.filter(({ cache }) => cache.wantsFound === true),
-        {},
-      ),
+    put: (record, options) => send(record, options),
+    offer: (record) => send(record, { isFound: true }),
     after: (key, task) => void (pending.get(key) ?? Promise.resolve()).then(task),
     async finish({ limit, layers }) {
       const all = (async () => {

@@ -41,7 +41,6 @@ export function openOciCache(options: OciCacheOptions): RemoteCache {
 class OciCache implements RemoteCache {
   readonly name: string;
   readonly content: ContentSource;
-  readonly wantsFound = true;
   readonly put: RemoteCache["put"];
   readonly finish: RemoteCache["finish"];
   readonly #options: OciCacheOptions;

@@ -26,7 +26,7 @@ export function cutBlob(size: number, segments: readonly BlobSegment[]): readonl
     if (until > end) pieces.push({ offset: end, length: until - end, tarDigest: undefined });
   };
   for (const { tarDigest, offset, length } of segments) {
-    if (offset < end || offset + length > size) return [{ offset: 0, length: size, tarDigest: undefined }];
+    if (offset < end || offset + length > size) return cutBlob(size, []);
     fill(offset);
     if (length > 0) pieces.push({ offset, length, tarDigest });
     end = offset + length;

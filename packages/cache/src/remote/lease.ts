@@ -8,6 +8,8 @@ import { readJson, type Server, ServerFailure, sendToServer } from "./transport.
 
 /** How long a lease holds without a word of its holder: milliseconds. A dead builder costs the others no more. */
 const TTL = 15_000;
+/** A lease that can't be given back soon ends by itself: milliseconds. */
+const END_TIMEOUT = 2_000;
 /** One request of a wait: milliseconds. */
 const POLL = 30_000;
 
@@ -54,7 +56,7 @@ function holdLease(
     async end() {
       clearInterval(heart);
       const path = `/leases/${key}?token=${encodeURIComponent(token)}`;
-      const response = await sendToServer(server, path, { method: "DELETE", accept: [404] });
+      const response = await sendToServer(server, path, { method: "DELETE", accept: [404], timeout: END_TIMEOUT });
       await response.body?.cancel();
     },
   };

@@ -6,7 +6,7 @@ import {
   streamContent,
   type TransferOptions,
 } from "@varve/oci";
-import type { LocalStore, MountCache, RemoteCache, TransferCounts } from "../ports.ts";
+import type { LocalStore, MountCache, OfferOptions, PutOptions, RemoteCache, TransferCounts } from "../ports.ts";
 import type { CacheKey, CacheRecord, RecordLayer } from "../record.ts";
 import { type BlobSegment, type BlobPiece, cutBlob } from "./blob-parts.ts";
 import { assembleBlob, fetchBlob, type PlacedPiece } from "./fetch-blob.ts";
@@ -36,6 +36,9 @@ export interface ServerCache extends RemoteCache, MountCache {
   report(build: BuildReport, options?: TransferOptions): Promise<void>;
 }
 
+/** When a record was sent to a server, by the server's URL and the key: milliseconds since 1970. */
+const SENT = "sent/1";
+const RECENTLY = 24 * 3_600_000;
 /** Largest layer index that is read. Bytes. */
 const MAX_INDEX = 512 * 1024 * 1024;
 
@@ -55,6 +58,8 @@ class HttpCache implements ServerCache {
   /** Blobs that did not come out right when they were assembled. */
   readonly #plain = new Set<Digest>();
   readonly #uploads = new Map<Digest, Promise<void>>();
+  /** Keys of records that it gave. */
+  readonly #served = new Set<CacheKey>();
   /** The token may not write. */
   #readOnly = false;
 
@@ -90,8 +95,10 @@ class HttpCache implements ServerCache {
 
   async #accept(signed: readonly (SignedRecord | null)[]): Promise<readonly (CacheRecord | undefined)[]> {
     await this.#keys.check(signed.filter((each) => each !== null));
-    for (const layer of signed.flatMap((each) => each?.record.layer ?? []))
-      this.#layers.set(layer.descriptor.digest, layer);
+    for (const { record } of signed.filter((each) => each !== null)) {
+      this.#served.add(record.key);
+      if (record.layer !== undefined) this.#layers.set(record.layer.descriptor.digest, record.layer);
+    }
     return signed.map((each) => each?.record);
   }
 
@@ -145,24 +152,39 @@ class HttpCache implements ServerCache {
     return rememberSegments(this.#options.store.memo, { blob: digest, mediaType }, pieces);
   }
 
-  async put(
-    record: CacheRecord,
-    blobs: ContentSource,
-    options: TransferOptions & { readonly replace?: boolean } = {},
-  ): Promise<void> {
-    if (this.#readOnly) return;
+  async put(record: CacheRecord, blobs: ContentSource, options: TransferOptions & OfferOptions = {}): Promise<void> {
+    if (this.#readOnly || (options.isFound === true && (await this.#has(record.key)))) return;
     try {
       await this.#put(record, blobs, options);
+      if (!this.#readOnly) await this.#noteSent(record.key);
     } catch (error) {
       if (!(error instanceof ServerFailure) || error.status !== 403) throw error;
       this.#readOnly = true;
     }
   }
 
+  /** What was made while the server was away is sent later; what it has been sent lately is not asked about. */
+  async #has(key: CacheKey): Promise<boolean> {
+    if (this.#served.has(key)) return true;
+    const sent = await this.#options.store.memo.get(SENT, this.#sentName(key));
+    if (sent !== undefined && Date.now() - Number(Buffer.from(sent).toString()) < RECENTLY) return true;
+    const [record] = await this.getMany([key]);
+    if (record !== undefined) await this.#noteSent(key);
+    return record !== undefined;
+  }
+
+  #noteSent(key: CacheKey): Promise<void> {
+    return this.#options.store.memo.put(SENT, this.#sentName(key), Buffer.from(String(Date.now())));
+  }
+
+  #sentName(key: CacheKey): string {
+    return `${this.#options.server.url} ${key}`;
+  }
+
   async #put(
     record: CacheRecord,
     blobs: ContentSource,
-    { replace, signal }: TransferOptions & { readonly replace?: boolean },
+    { replace, signal }: TransferOptions & PutOptions,
   ): Promise<void> {
     const { layer } = record;
     if (layer !== undefined) await this.#uploadOnce(layer, blobs, signal);
