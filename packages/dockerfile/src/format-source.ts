@@ -8,7 +8,7 @@ interface Mark {
 
 /** The lines of `text` that `location` means, numbered, with a marker under the first `word` that stands in them. */
 export function formatSource(text: string, location: Location, word?: string): string {
-  const lines = text.split(/\r?\n/);
+  const lines = text.replace(/\r?\n$/, "").split(/\r?\n/);
   const first = Math.max(1, location.line - 2);
   const last = Math.min(lines.length, Math.min(location.endLine, location.line + 9) + 2);
   const width = String(last).length;

@@ -25,3 +25,10 @@ test.each([
 ])("formatSource() marks %s", (_, source, endLine, word, lines) => {
   expect(formatSource(source, { file: "Dockerfile", line: 1, endLine }, word)).toBe(lines.join("\n"));
 });
+
+test.each(["FROM a\nRUN", "FROM a\nRUN\n", "FROM a\r\nRUN\r\n"])(
+  "formatSource() ends with the last line of %j",
+  (source) => {
+    expect(formatSource(source, { file: "Dockerfile", line: 2, endLine: 2 })).toBe("    1 | FROM a\n>>> 2 | RUN");
+  },
+);
