@@ -28,7 +28,7 @@ async function workspaceFiles(registry: string): Promise<Readonly<Record<string,
     }),
     "varve.json": JSON.stringify({ buildContext: { busybox: `oci-layout://${await busyboxLayout()}` } }),
     ".gitignore": "node_modules\ndist\n.nx\n",
-    ".dockerignore": "**/node_modules\n.nx\n/dist\n**/*.md\n",
+    ".dockerignore": "**/node_modules\n.nx\n/dist\n**/*.md\n**/Dockerfile*\n",
     "libs/log/src/log.js": "module.exports = console.log;\n",
     "libs/log/package.json": JSON.stringify({
       name: "@acme/log",

@@ -28,12 +28,10 @@ export function buildDependencies(
   { workspaceRoot, project, targets, defaults }: BuildDependenciesOptions,
 ): readonly TargetDependency[] {
   const owners = new Map(
-    paths
-      .flatMap((path) => directoriesOf(path))
-      .flatMap((root) => {
-        const owner = root === project.root ? project : readProject(workspaceRoot, root);
-        return owner === undefined ? [] : [[root, owner] as const];
-      }),
+    [project.root, ...paths.flatMap(directoriesOf)].flatMap((root) => {
+      const owner = root === project.root ? project : readProject(workspaceRoot, root);
+      return owner === undefined ? [] : [[root, owner] as const];
+    }),
   );
   return targets.flatMap((target) => {
     const makers = [...owners.values()].filter((owner) => {

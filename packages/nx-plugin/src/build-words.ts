@@ -47,10 +47,10 @@ function imageNames({ project, config }: ImagePlan, options: Required<ImagePlugi
   return names.map((name) => (/[:$][^/]*$/.test(name) ? name : `${name}:latest`));
 }
 
-/** `text` with the project's root and name in their places; the name as images may have it. */
+/** `text` with the project's root and name in their places: the name as images may have it, which is also the root's root. */
 export function fillIn(text: string, { root, name }: Project): string {
   const imageName = name.replace(/^@/, "").toLowerCase();
-  return text.replaceAll("{projectRoot}", root).replaceAll("{projectName}", imageName);
+  return text.replaceAll("{projectRoot}", root === "." ? imageName : root).replaceAll("{projectName}", imageName);
 }
 
 /** A word for a shell; variables stay variables. */

@@ -62,10 +62,12 @@ async function buildTarget(plan: ImagePlan, setting: ImageTargetsOptions): Promi
   );
   const files = [dockerfile, ignoreFile, configFile].filter((file) => file !== undefined);
   const contexts = new Map([...(config?.contexts ?? []), ["", context]]);
+  // An ignore file speaks of its own context alone, but what Nx leaves out is left out everywhere.
+  const isIgnoring = ignoreFile !== undefined && copied.every((each) => each.context === "");
+  const ignore = isIgnoring ? readText(workspaceRoot, ignoreFile) : undefined;
   const inputs = [...contexts].flatMap(([name, directory]) => {
     const paths = copied.filter((each) => each.context === name).map(({ path }) => path);
-    const ignore = name === "" && ignoreFile !== undefined ? readText(workspaceRoot, ignoreFile) : undefined;
-    return paths.length === 0 ? [] : taskInputs(paths, { directory, ignore });
+    return paths.length === 0 ? [] : taskInputs(paths, { directory, ignore, kept: files });
   });
   const layout = `--output ${quote(`type=oci,tar=false,dest=${output}`)}`;
   const paths = copied.map((each) => join(contexts.get(each.context) ?? context, each.path));

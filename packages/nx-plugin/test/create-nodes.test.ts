@@ -112,6 +112,23 @@ describe("createNodes", () => {
     ]);
   });
 
+  test("lets no ignore file take away what is copied from another context", async () => {
+    const { image } = await targetsOf({
+      "services/api/package.json": { name: "api", varve: { buildContext: ["docs=../../docs"], context: "../.." } },
+      "services/api/Dockerfile": "FROM scratch\nCOPY . .\nCOPY --from=docs . .\n",
+      ".dockerignore": "docs\n",
+    });
+    expect(JSON.stringify(image?.inputs)).not.toContain("!");
+    expect(image?.inputs).toContain("{workspaceRoot}/docs/**/*");
+  });
+
+  test("knows a workspace that is one project", async () => {
+    const { image } = await targetsOf({ "package.json": { name: "app" }, Dockerfile: "FROM scratch\nCOPY dist /\n" });
+    expect(image?.outputs).toEqual(["{workspaceRoot}/dist/images/app"]);
+    expect(image?.dependsOn).toEqual(["build"]);
+    expect(image?.inputs).toContain("{workspaceRoot}/dist/**/*");
+  });
+
   test("counts the config that varve finds above the context, and varve's version", async () => {
     const { image } = await targetsOf({
       ...API,

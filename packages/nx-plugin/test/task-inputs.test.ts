@@ -2,7 +2,9 @@ import { describe, expect, test } from "vitest";
 import { taskInputs } from "../src/task-inputs.ts";
 
 const inputs = (paths: readonly string[], ignore?: string, directory = "."): readonly string[] =>
-  taskInputs(paths, { directory, ignore }).map((input) => input.replace("{workspaceRoot}/", ""));
+  taskInputs(paths, { directory, ignore, kept: ["services/api/Dockerfile"] }).map((input) =>
+    input.replace("{workspaceRoot}/", ""),
+  );
 
 describe("taskInputs()", () => {
   test.each<[readonly string[], string | undefined, readonly string[]]>([
@@ -20,6 +22,14 @@ describe("taskInputs()", () => {
     [["lib"], "*\n!src\n", ["lib", "lib/**/*"]],
   ])("%j with %j", (paths, ignore, wanted) => {
     expect(inputs(paths, ignore)).toEqual(wanted);
+  });
+
+  test.each([
+    ["**/Dockerfile*", "."],
+    ["Dockerfile", "services/api"],
+    ["services", "."],
+  ])("keep what is an input anyway: %s of context %s", (pattern, directory) => {
+    expect(inputs(["src"], pattern, directory).filter((input) => input.startsWith("!"))).toEqual([]);
   });
 
   test("stand below the context's directory", () => {

@@ -32,6 +32,7 @@ export interface BuildResult {
   readonly duration: number;
 }
 
+const WARNING = "WARNING ";
 const PROGRAM = fileURLToPath(new URL("../../bin/varve.js", import.meta.url));
 
 /** Ends of a build, which are told by what `build()` gives or throws. */
@@ -107,8 +108,11 @@ async function readEvents(
   let ending: Ending | undefined;
   for await (const line of createInterface({ input: output })) {
     const event = line.startsWith("{") ? (JSON.parse(line) as BuildEvent | Ending) : undefined;
-    if (event === undefined) rest.push(line);
-    else if (event.type === "result" || event.type === "error") ending = event;
+    if (event === undefined) {
+      rest.push(line);
+      // What is said before the build begins, such as that there are no subordinate ids.
+      if (line.startsWith(WARNING)) onEvent?.({ type: "warning", message: line.slice(WARNING.length) });
+    } else if (event.type === "result" || event.type === "error") ending = event;
     else onEvent?.(event);
   }
   return { ending, rest };
