@@ -1,9 +1,12 @@
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
 import { type Issuer, startIssuer } from "../../apps/cache-server/test/issuer.ts";
 import { type RunningCacheServer, startCacheServer } from "../../tools/cache-server.ts";
+import { freePort } from "../../tools/registry.ts";
 import { type Outcome, Workspace } from "./varve.ts";
 
 const AUDIENCE = "https://cache.example.com";
@@ -25,8 +28,10 @@ describe("a cache server with OIDC tokens", () => {
     issuer = await startIssuer();
     const config = join(root, "config.json");
     const rule = { preset: "github", issuer: issuer.url, audience: AUDIENCE, repositories: ["acme/*"] };
-    writeFileSync(config, JSON.stringify({ oidc: [rule] }));
-    server = await startCacheServer({ data: join(root, "data"), args: ["--config", config] });
+    const port = await freePort();
+    const ofJobs = { ...rule, audience: `http://127.0.0.1:${port}` };
+    writeFileSync(config, JSON.stringify({ oidc: [rule, ofJobs] }));
+    server = await startCacheServer({ data: join(root, "data"), port, args: ["--config", config] });
   });
   afterAll(async () => {
     await server.stop();
@@ -53,6 +58,33 @@ describe("a cache server with OIDC tokens", () => {
     const merged = await buildAs(PUSH, longer);
     expect(merged.stderr).toContain("1 from remote caches");
     expect(merged.stdout).not.toBe(requested.stdout);
+  });
+
+  test("takes the token that a GitHub job is given, asked for with VARVE_CACHE_TOKEN=oidc", async () => {
+    const jobs = createServer((request, response) => {
+      const { searchParams } = new URL(request.url ?? "", "http://localhost");
+      const isJob = request.headers.authorization === "Bearer of-the-job";
+      void issuer
+        .sign({ ...PUSH, aud: searchParams.get("audience") })
+        .then((value) => response.writeHead(isJob ? 200 : 401).end(JSON.stringify({ value })));
+    });
+    await new Promise<void>((resolve) => jobs.listen(0, "127.0.0.1", resolve));
+    const env = {
+      VARVE_CACHE_TOKEN: "oidc",
+      ACTIONS_ID_TOKEN_REQUEST_URL: `http://127.0.0.1:${(jobs.address() as AddressInfo).port}/token?api-version=2`,
+      ACTIONS_ID_TOKEN_REQUEST_TOKEN: "of-the-job",
+    };
+    const Dockerfile = "FROM busybox\nRUN echo job >/job\n";
+    const outcomes: Outcome[] = [];
+    for (let machine = 0; machine < 2; machine += 1) {
+      using work = new Workspace();
+      const args = ["--progress=plain", "--cache", server.url, work.context({ Dockerfile })];
+      outcomes.push(await work.build(args, { env }));
+    }
+    jobs.closeAllConnections();
+    jobs.close();
+    expect(outcomes[1]?.stderr).toContain("1 from remote caches");
+    expect(outcomes.map(({ stderr }) => stderr).join("")).not.toContain("WARNING");
   });
 
   test("goes without a cache where no rule takes the token, with one warning", async () => {

@@ -151,6 +151,26 @@ describe("a cache server", () => {
     expect(result).toMatchObject({ ran: 1, cached: 5, cache: { faults: 0 } });
   });
 
+  test("is read only where nothing is to be sent, and trusted only with the key that is named", async () => {
+    using first = new Workspace();
+    using second = new Workspace();
+    using third = new Workspace();
+    const files = { Dockerfile: "FROM busybox\nRUN echo trusted >/trusted\n" };
+    const build = (work: Workspace, flags: readonly string[]): ReturnType<typeof buildOn> =>
+      buildOn(work, ["--cache", server.url, ...flags, ...NOWHERE, work.context(files)]);
+    expect((await build(first, ["--cache-upload=none"])).result.cache?.transfers.sent).toBe(0);
+    expect((await build(second, ["--cache-upload=wait"])).result).toMatchObject({ ran: 1 });
+    const answer = await fetch(`${server.url}/varve/v1/keys`);
+    const { keys } = (await answer.json()) as { readonly keys: readonly { readonly publicKey: string }[] };
+    const other = Buffer.alloc(32, 7).toString("base64");
+    expect((await build(third, ["--cache-upload=none", `--cache-verify-key=${other}`])).lines).toContainEqual(
+      expect.objectContaining({ type: "warning", message: expect.stringContaining("without a signature") as string }),
+    );
+    using fourth = new Workspace();
+    const { result } = await build(fourth, [`--cache-verify-key=${keys[0]?.publicKey}`]);
+    expect(result).toMatchObject({ ran: 0, cache: { remote: 1, faults: 0 } });
+  });
+
   test("is sent what was built without it, once", async () => {
     using first = new Workspace();
     using second = new Workspace();

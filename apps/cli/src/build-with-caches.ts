@@ -56,7 +56,7 @@ async function buildAndSend(
   task: BuildTask,
   { options, caches }: BuildPlaces,
 ): Promise<Built> {
-  if (!caches.isShared) return buildInRounds(graphs, task, options);
+  if (!caches.isShared) return buildAndWrite(graphs, task, { options, isShared: false });
   const { limit } = task.caches.upload;
   const log = createBuildLog();
   const onEvent: OnBuildEvent = (event) => {
@@ -115,14 +115,22 @@ export function withTravellingMounts(
 async function buildInRounds(graphs: readonly BuildGraph[], task: BuildTask, options: BuildOptions): Promise<Built> {
   for (let round = 1; ; round += 1) {
     try {
-      const result = await build(graphs, options);
-      // A stream can't be begun again.
-      if (task.outputs.some(isStreamed)) await completeInStore(result.images, options);
-      return { result, written: await writeOutputs(result, task.outputs, { ...task, options }) };
+      return await buildAndWrite(graphs, task, { options, isShared: true });
     } catch (error) {
       if (round === ROUNDS || !isContentLost(error)) throw error;
     }
   }
+}
+
+async function buildAndWrite(
+  graphs: readonly BuildGraph[],
+  task: BuildTask,
+  { options, isShared }: { readonly options: BuildOptions; readonly isShared: boolean },
+): Promise<Built> {
+  const result = await build(graphs, options);
+  // A stream can't be begun again where a blob does not come that a cache promised.
+  if (isShared && task.outputs.some(isStreamed)) await completeInStore(result.images, options);
+  return { result, written: await writeOutputs(result, task.outputs, { ...task, options }) };
 }
 
 function isContentLost(error: unknown): boolean {

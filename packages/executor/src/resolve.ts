@@ -9,7 +9,7 @@ import type { StepInput } from "./explain/current-build.ts";
 import { orWarn } from "./explain/or-warn.ts";
 import { type CheapParts, createCheapKey, type StepKey } from "./keys.ts";
 import { addLayer, createRootfs, type Rootfs, type RootfsLayer } from "./rootfs.ts";
-import type { MadeLayer, Session } from "./session.ts";
+import type { BuildOptions, MadeLayer, Session } from "./session.ts";
 import { createCopyWork } from "./steps/copy-step.ts";
 import { createRunWork } from "./steps/run-step.ts";
 import { createWorkdirWork } from "./steps/workdir-step.ts";
@@ -210,7 +210,30 @@ async function makeInTurn(step: LayerStep, making: Making, session: Session): Pr
     } finally {
       release();
     }
-    await wait(options.signal);
+    await waitInPhase(step, wait, options);
+  }
+}
+
+/** Waits that are shorter are not told of: milliseconds. */
+const SHORT_WAIT = 1_000;
+
+/** Waits for another builder, and says so once it takes a while. */
+async function waitInPhase(
+  step: LayerStep,
+  wait: (signal: AbortSignal) => Promise<void>,
+  { signal, onEvent }: BuildOptions,
+): Promise<void> {
+  const phase = { type: "phase", name: `waiting for another builder that makes ${step.name}` } as const;
+  let isTold = false;
+  const timer = setTimeout(() => {
+    isTold = true;
+    onEvent({ ...phase, state: "started", time: Date.now() });
+  }, SHORT_WAIT);
+  try {
+    await wait(signal);
+  } finally {
+    clearTimeout(timer);
+    if (isTold) onEvent({ ...phase, state: "finished", time: Date.now() });
   }
 }
 
