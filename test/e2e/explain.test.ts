@@ -399,6 +399,28 @@ describe("why steps run", () => {
     expect(again.stderr).toContain("why: did not finish the last time");
   });
 
+  test("shows no query of a URL, where a variable's value may stand", async () => {
+    const server = createServer((_, response) => response.end(String(Math.random()))).listen(0, "127.0.0.1");
+    await new Promise((resolve) => server.once("listening", resolve));
+    const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/file`;
+    try {
+      using work = new Workspace();
+      const Dockerfile = `FROM busybox\nARG TOKEN\nADD ${url}?token=$TOKEN /file\nRUN cat /file\n`;
+      const context = work.context({ Dockerfile });
+      for (const token of ["plugh-1", "plugh-1"]) {
+        const events = await work.events(["--build-arg", `TOKEN=${token}`, context]);
+        expect(JSON.stringify(events.map(({ reason }) => reason))).not.toContain("plugh");
+        if (events.some(({ reason }) => reason?.kind === "changed"))
+          expect(JSON.stringify(events)).toContain(`${url} changed`);
+      }
+      const changed = JSON.stringify(await work.events(["--build-arg", "TOKEN=plugh-2", context]));
+      expect(changed).toContain("ARG TOKEN changed (value hidden)");
+      expect(changed).not.toContain("plugh");
+    } finally {
+      server.close();
+    }
+  });
+
   test("never shows nor keeps the value of a variable that sounds secret, nor of a secret", async () => {
     using work = new Workspace();
     const Dockerfile = "FROM busybox\nARG NPM_TOKEN\nRUN --mount=type=secret,id=s cat /run/secrets/s > /dev/null\n";

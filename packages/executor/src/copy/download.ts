@@ -5,6 +5,7 @@ import { pipeline } from "node:stream/promises";
 import { createDigester, type Digest } from "@varve/oci";
 import type { Entry } from "@varve/layer";
 import { StepError } from "../errors.ts";
+import { hideQuery, hideUserinfo } from "../explain/hide-secrets.ts";
 import type { BuildOptions } from "../session.ts";
 
 /** A file that was fetched for ADD. */
@@ -100,7 +101,7 @@ async function save(
   const transfer = {
     type: "transfer",
     direction: "download",
-    name: url,
+    name: hideQuery(hideUserinfo(url)),
     total: Number.isNaN(length) ? undefined : length,
   } as const;
   let size = 0;

@@ -64,13 +64,22 @@ interface NotedSource {
   readonly sources: () => Promise<readonly OpenSource[]>;
 }
 
+/** Variables may stand in a query, whose values are no one's business. */
+function withoutQuery(url: string): string {
+  return url.split("?", 1)[0] ?? url;
+}
+
 /** A source as whoever explains keys wants it; a stage's files are not looked at for that. */
 async function noteSource(source: CopySource, { position, session, sources }: NotedSource): Promise<StepInput> {
   if (source.type === "path" && source.from.type === "step")
     return { type: "step", name: source.path, step: source.from.step };
   const { digest, roots } = (await sources())[position]!;
   if (source.type !== "path")
-    return { type: "source", name: source.type === "inline" ? source.name : hideUserinfo(source.url), digest };
+    return {
+      type: "source",
+      name: source.type === "inline" ? source.name : withoutQuery(hideUserinfo(source.url)),
+      digest,
+    };
   const context = session.context(source.from.type === "context" ? source.from.name : "");
   return contextInput({ name: source.path, selection: { digest, roots }, source: context.source });
 }
