@@ -12,6 +12,7 @@ const root = join(import.meta.dirname, "..");
 /** Packs all packages into `directory`; gives the archives' paths. The packages must be built. */
 export function packAll(directory: string): readonly string[] {
   mkdirSync(directory, { recursive: true });
+  execFileSync(process.execPath, [join(root, "tools/bundle.ts")], { stdio: "inherit" });
   return globSync("{packages,apps}/*/package.json", { cwd: root })
     .filter((manifest) => !isPrivate(join(root, manifest)))
     .map((manifest) => packOne(join(root, dirname(manifest)), directory));

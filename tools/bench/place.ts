@@ -1,4 +1,5 @@
 /** Where a benchmark's files are, and what all scenarios share. */
+import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { busyboxLayout } from "../base-images.ts";
@@ -36,6 +37,7 @@ export async function openPlace(
 ): Promise<Place> {
   rmSync(path, { recursive: true, force: true });
   mkdirSync(path, { recursive: true });
+  execFileSync(process.execPath, [join(import.meta.dirname, "..", "bundle.ts")], { stdio: "inherit" });
   const base = await busyboxLayout();
   const rivals = await openRivals(join(path, "rivals"), { base, enabled: options.rivals });
   let registry: Promise<RunningRegistry> | undefined;
@@ -63,7 +65,7 @@ export async function openPlace(
     registry: () => (registry ??= startRegistry()),
     varve: (args, store) => ({
       command: [process.execPath, CLI, "build", "--build-context", `busybox=oci-layout://${base}`, ...args],
-      env: { VARVE_STORE: join(path, "stores", store) },
+      env: { VARVE_STORE: join(path, "stores", store), VARVE_BUNDLE: "1" },
     }),
     forget: (store) => rmSync(join(path, "stores", store), { recursive: true, force: true }),
     async close() {

@@ -1,6 +1,7 @@
 #!/usr/bin/env node
 // Plain JavaScript that every Node understands: an older one gets a clear line instead of a syntax error.
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import module, { createRequire } from "node:module";
 import { constants } from "node:os";
 import { dirname, join } from "node:path";
@@ -14,6 +15,13 @@ function pinnedNode() {
   } catch {
     return undefined;
   }
+}
+
+/** What is published has its sources bundled; beside the sources themselves the bundle may be older than they are. */
+function usesBundle() {
+  const isPublished = !existsSync(new URL("../src", import.meta.url));
+  const isWanted = isPublished || process.env.VARVE_BUNDLE === "1";
+  return isWanted && existsSync(new URL("../bundle/main.js", import.meta.url));
 }
 
 function refuse() {
@@ -46,6 +54,6 @@ if (pinned !== undefined) {
   refuse();
 } else {
   module.enableCompileCache?.();
-  const { main } = await import("../dist/main.js");
+  const { main } = await import(usesBundle() ? "../bundle/main.js" : "../dist/main.js");
   await main(process.argv.slice(2));
 }

@@ -1,1 +1,0 @@
-import{P as CodedError}from"./dist-B76fVOH4.js";var UsageError=class extends CodedError{constructor(message,hint){super(`USAGE`,message,hint===void 0?{}:{hint})}};export{UsageError as t};

@@ -1,1 +1,0 @@
-function formatTable(rows){const count=Math.max(...rows.map(row=>row.length));const widths=Array.from({length:count},(_,column)=>Math.max(...rows.map(row=>(row[column]??``).length)));return rows.map(row=>row.map((cell,column)=>cell.padEnd(widths[column]??0)).join(`   `)).map(line=>`${line.trimEnd()}\n`).join(``)}export{formatTable as t};

@@ -1,1 +1,0 @@
-import{createRequire}from"node:module";var __defProp=Object.defineProperty;var __exportAll=(all,no_symbols)=>{let target={};for(var name in all){__defProp(target,name,{get:all[name],enumerable:true})}if(!no_symbols){__defProp(target,Symbol.toStringTag,{value:`Module`})}return target};export{__exportAll as t};

@@ -1,1 +1,0 @@
-import{homedir}from"node:os";import{join,resolve}from"node:path";function storePath(flag){const named=flag??process.env[`VARVE_STORE`];if(named!==void 0&&named!==``)return resolve(named);const cache=process.env[`XDG_CACHE_HOME`];return join(cache===void 0||cache===``?join(homedir(),`.cache`):cache,`varve`)}export{storePath as t};
