@@ -1,6 +1,5 @@
 import type { Command, Location } from "@varve/dockerfile";
 import type { ContainerConfig, History, Platform } from "@varve/oci";
-import { STEERING_ARGS } from "./platform-args.ts";
 import { envOf, scopeOf } from "./scope.ts";
 import type { Step, StepOrigin } from "./step.ts";
 
@@ -84,9 +83,7 @@ export function variablesOf(state: StageState): StepVariables {
   return (state.variables ??= {
     scope: new Map(state.scope),
     buildArgs: [...state.args.keys()],
-    env: [...state.scope].flatMap(([name, value]) =>
-      state.args.get(name) !== undefined && STEERING_ARGS.includes(name) ? [] : [`${name}=${value}`],
-    ),
+    env: envOf(state.scope),
   });
 }
 

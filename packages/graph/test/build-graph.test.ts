@@ -123,6 +123,12 @@ describe("buildGraph()", () => {
     expect(runs(graph).map(({ env }) => env)).toEqual(wanted);
   });
 
+  test("lets RUN see SOURCE_DATE_EPOCH where it is declared, as reproducible builds need it", async () => {
+    const buildArgs = new Map([["SOURCE_DATE_EPOCH", "12"]]);
+    const graph = await plan("FROM x\nRUN 1\nARG SOURCE_DATE_EPOCH\nRUN 2\n", { buildArgs });
+    expect(runs(graph).map(({ env }) => env.includes("SOURCE_DATE_EPOCH=12"))).toEqual([false, true]);
+  });
+
   test("keeps proxies out of env, definition and history", async () => {
     const graph = await plan("FROM x\nRUN 1\n", { buildArgs: new Map([["HTTP_PROXY", "http://secret"]]) });
     const [run] = runs(graph);
