@@ -50,7 +50,17 @@ export function hasWildcard(path: string): boolean {
 }
 
 /**
- * What stands at `path`, whatever characters it has; symlinks are followed.
+ * What stands at `source`, whatever characters it has: its path with all symlinks followed, and its entry.
+ * @throws StepError `SOURCE_MISSING`.
+ */
+export function findPath(tree: FileTree, source: string): { readonly path: string; readonly entry: Entry } {
+  const { path, entry } = resolvePath(tree, cleanPath(source), { followLast: true });
+  if (entry === undefined) throw sourceMissing(cleanPath(source));
+  return { path, entry };
+}
+
+/**
+ * The same with all that is below it.
  * @throws StepError `SOURCE_MISSING`.
  */
 export function selectPath(
@@ -58,12 +68,11 @@ export function selectPath(
   source: string,
   { exclude }: Pick<SelectOptions, "exclude"> = { exclude: [] },
 ): SelectedRoot {
-  const path = cleanPath(source);
-  const { path: resolved, entry } = resolvePath(tree, path, { followLast: true });
-  if (entry === undefined) throw sourceMissing(path);
-  const name = path.slice(path.lastIndexOf("/") + 1);
-  if (entry.type !== "directory") return { name, entry, children: [], parents: false };
-  return { name, entry, children: selectBelow(tree, resolved, createFilter(exclude)), parents: false };
+  const { path, entry } = findPath(tree, source);
+  const named = cleanPath(source);
+  const name = named.slice(named.lastIndexOf("/") + 1);
+  const children = entry.type === "directory" ? selectBelow(tree, path, createFilter(exclude)) : [];
+  return { name, entry, children, parents: false };
 }
 
 function sourceMissing(path: string): StepError {

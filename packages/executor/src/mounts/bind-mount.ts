@@ -1,11 +1,11 @@
 import { mkdir } from "node:fs/promises";
 import { join } from "node:path";
 import type { FileSet, RunMount } from "@varve/graph";
-import { resolvePath, writeTree } from "@varve/layer";
+import { writeTree } from "@varve/layer";
 import { createContextTree } from "../context/context-tree.ts";
-import { selectPath } from "../copy/selection.ts";
+import { explainMissing } from "../copy/explain-missing.ts";
+import { findPath, selectPath } from "../copy/selection.ts";
 import { linkEntries } from "../link-entries.ts";
-import { StepError } from "../errors.ts";
 import type { MountContext, OpenMount } from "./open-mounts.ts";
 
 /** `type=bind`: a part of a context or of a stage. What the process writes there is thrown away. */
@@ -31,13 +31,8 @@ async function openStage(
   { session, resolve, stack }: MountContext,
 ): Promise<string> {
   const base = await session.layers.extractedTree(await resolve(from.step));
-  const { path, entry } = resolvePath(base.tree, source, { followLast: true });
-  if (entry === undefined) {
-    throw new StepError(
-      "SOURCE_MISSING",
-      `Cannot mount "${source}": not found in the stage or image it is mounted from`,
-    );
-  }
+  const { tree } = base;
+  const { path } = explainMissing(() => findPath(tree, source), { verb: "mount", path: source, from, tree });
   const snapshotter = await session.snapshotter();
   const directory = await session.options.store.makeTemporaryDirectory("mounts");
   const snapshot = stack.use(await snapshotter.prepare(base, directory));

@@ -185,7 +185,12 @@ async function openPath(
   const unpack = step.unpack ?? step.instruction === "ADD";
   const { exclude, parents } = step;
   const select = (tree: FileTree): readonly SelectedRoot[] =>
-    explainMissing(() => selectSource(tree, source.path, { exclude, parents }), { source, tree, step });
+    explainMissing(() => selectSource(tree, source.path, { exclude, parents }), {
+      verb: step.instruction,
+      path: source.path,
+      from: source.from,
+      tree,
+    });
   if (source.from.type === "context") {
     const words = ["copy", source.path, parents ? "parents" : "", ...exclude];
     return { unpack, ...(await session.context(source.from.name).select({ words, select })) };
