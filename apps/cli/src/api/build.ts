@@ -28,8 +28,16 @@ export interface BuildResult {
   readonly steps: number;
   readonly cached: number;
   readonly ran: number;
+  /** Of the cached ones: those that came from another cache than the store, and those that another builder made meanwhile. */
+  readonly remote: number;
+  readonly waited: number;
+  /** What the cached ones took when they ran, in milliseconds, and the bytes of their layers. */
+  readonly savedTime: number;
+  readonly savedBytes: number;
   /** Milliseconds. */
   readonly duration: number;
+  /** What went to and came from the caches of others; absent where none is named. Bytes in `transfers`. */
+  readonly cache?: { readonly faults: number; readonly transfers: Readonly<Record<string, number>> };
 }
 
 const WARNING = "WARNING ";
