@@ -2,7 +2,7 @@
 # Installs what the examples and tests run besides Node: OCI runtimes, a registry, other image tools, archivers.
 # Quick where all of it is there. Only Debian and its kin are known; elsewhere it says what is missing.
 set -eu
-programs="time:time runc:runc crun:crun busybox:busybox-static debootstrap:debootstrap docker-registry:docker-registry skopeo:skopeo umoci:umoci buildah:buildah dockerd:docker.io newuidmap:uidmap setcap:libcap2-bin getfattr:attr xz:xz-utils bzip2:bzip2 zstd:zstd pigz:pigz git:git tmux:tmux python3:python3 htpasswd:apache2-utils chromium:chromium"
+programs="time:time runc:runc crun:crun busybox:busybox-static debootstrap:debootstrap docker-registry:docker-registry skopeo:skopeo umoci:umoci buildah:buildah dockerd:docker.io newuidmap:uidmap setcap:libcap2-bin getfattr:attr xz:xz-utils bzip2:bzip2 zstd:zstd pigz:pigz git:git tmux:tmux python3:python3 htpasswd:apache2-utils chromium:chromium openssl:openssl wrk:wrk"
 missing=""
 PATH="$PATH:/usr/sbin:/sbin"
 for pair in $programs; do

@@ -46,7 +46,7 @@ export async function createApp(server: Server, log: FastifyInstance["log"]): Pr
     forceCloseConnections: "idle",
     return503OnClosing: false,
     routerOptions: { maxParamLength: 512 },
-    http: { headersTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 5000, highWaterMark: 256 * 1024 },
+    http: { headersTimeout: HEADERS_TIMEOUT, connectionsCheckingInterval: 5000 },
   } as const;
   const app = (
     tls === undefined

@@ -1,19 +1,18 @@
-import { Readable } from "node:stream";
 import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import { PROTOCOL_LIMITS } from "@varve/cache";
 import type { Digest } from "@varve/oci";
 import { ServerError } from "../errors.ts";
 import { parseRange } from "../parse-range.ts";
+import { createBufferRelease } from "../release-buffers.ts";
 import { announcedSize, readBody } from "../request-body.ts";
 import { digestParameter, digestsSchema } from "../schemas.ts";
+import { sendRanges } from "../send-ranges.ts";
 import type { Server } from "../server.ts";
 import type { OpenBlob } from "../storage/blobs.ts";
 import { writeLaneOf } from "../trust/principal.ts";
 
 /** How long blobs that a client asked about are held, so that its record can name them. Milliseconds. */
 const HOLD_ASKED = 3_600_000;
-/** Bytes that are read ahead of a client. */
-const READ_AHEAD = 1024 * 1024;
 const BYTES = "application/octet-stream";
 
 interface DigestRoute {
@@ -56,7 +55,7 @@ export function addBlobRoutes(app: FastifyInstance, server: Server): void {
       const size = ranges.reduce((sum, { start, end }) => sum + end - start, 0);
       countOut(server, size);
       void describeBlob(reply, digest).header("content-length", size);
-      return reply.send(Readable.from(readRanges(blob, ranges), { objectMode: false, highWaterMark: READ_AHEAD }));
+      return sendRanges(reply, blob, ranges);
     },
   );
   app.post<{ Body: { readonly digests: readonly Digest[] } }>(
@@ -125,42 +124,12 @@ async function sendBlob(
   void describeBlob(reply, digest).header("content-length", end - start);
   if (range !== undefined) void reply.code(206).header("content-range", `bytes ${start}-${end - 1}/${blob.size}`);
   countOut(server, end - start);
-  return reply.send(streamBlob(blob, { start, end }));
+  return sendRanges(reply, blob, [{ start, end }]);
 }
 
 function countOut({ metrics, activity }: Server, bytes: number): void {
   metrics.blobBytes("out", bytes);
   activity.count({ bytesOut: bytes });
-}
-
-/** The blob is open as long as someone reads. */
-function streamBlob(blob: OpenBlob, { start, end }: { readonly start: number; readonly end: number }): Readable {
-  if (start === end) {
-    void blob[Symbol.asyncDispose]();
-    return Readable.from([], { objectMode: false });
-  }
-  const stream = blob.file.createReadStream({ start, end: end - 1, highWaterMark: READ_AHEAD });
-  stream.once("close", () => void blob[Symbol.asyncDispose]());
-  return stream;
-}
-
-async function* readRanges(
-  blob: OpenBlob,
-  ranges: readonly { readonly start: number; readonly end: number }[],
-): AsyncGenerator<Uint8Array> {
-  try {
-    for (const { start, end } of ranges) {
-      for (let position = start; position < end;) {
-        const buffer = Buffer.allocUnsafe(Math.min(READ_AHEAD, end - position));
-        const { bytesRead } = await blob.file.read(buffer, 0, buffer.length, position);
-        if (bytesRead === 0) throw new Error("a blob's file became shorter while it was read");
-        yield buffer.subarray(0, bytesRead);
-        position += bytesRead;
-      }
-    }
-  } finally {
-    await blob[Symbol.asyncDispose]();
-  }
 }
 
 async function receiveBlob(
@@ -184,9 +153,12 @@ async function receiveBlob(
   return reply.code(201).send({ digest, size });
 }
 
+const releaseBuffers = createBufferRelease();
+
 /** Counts bytes as they come. */
 export function createCountIn({ metrics, activity }: Pick<Server, "metrics" | "activity">): (bytes: number) => void {
   return (bytes) => {
+    releaseBuffers(bytes);
     metrics.blobBytes("in", bytes);
     activity.count({ bytesIn: bytes });
   };

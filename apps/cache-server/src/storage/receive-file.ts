@@ -1,7 +1,7 @@
 import { open } from "node:fs/promises";
 import { createDigester, type Digest } from "@varve/oci";
 import { explainWriteError, ServerError } from "../errors.ts";
-import { writeFully } from "./blob-files.ts";
+import { createFileSink } from "./file-sink.ts";
 
 /**
  * Writes `content` into the new file `path`, synced, while its digest is made; a file that was not completed is left for
@@ -16,16 +16,18 @@ export async function receiveFile(
   const file = await open(path, "wx", 0o644);
   try {
     const digester = createDigester();
+    const sink = createFileSink(file, 0);
     let size = 0;
     for await (const chunk of content) {
       if (size + chunk.length > expected.size) throw sizeMismatch(expected, "more");
       digester.update(chunk);
-      await writeFully(file, chunk, size);
+      await sink.write(chunk);
       size += chunk.length;
     }
     if (size < expected.size) throw sizeMismatch(expected, `only ${size}`);
     const digest = digester.digest();
     if (digest !== expected.digest) throw digestMismatch(expected.digest, digest);
+    await sink.end();
     await file.datasync();
   } catch (error) {
     throw explainWriteError(error);

@@ -2,7 +2,7 @@ import type { FileHandle } from "node:fs/promises";
 import type { UploadPart } from "@varve/cache";
 import { createDigester } from "@varve/oci";
 import { ServerError } from "../errors.ts";
-import { writeFully } from "./blob-files.ts";
+import { createFileSink } from "./file-sink.ts";
 import { digestMismatch } from "./receive-file.ts";
 
 /** A part that is about to come. */
@@ -25,20 +25,24 @@ export async function receiveParts(
   let part = left.shift();
   let digester = createDigester();
   let done = 0;
+  let sink = createFileSink(file, part?.offset ?? 0);
   for await (const chunk of content) {
     for (let start = 0; start < chunk.length;) {
       if (part === undefined)
         throw new ServerError("SIZE_MISMATCH", `Cannot store parts: more bytes came than ${parts.length} parts have`);
       const bytes = chunk.subarray(start, start + part.size - done);
       digester.update(bytes);
-      await writeFully(file, bytes, part.offset + done);
+      await sink.write(bytes);
       start += bytes.length;
       done += bytes.length;
       if (done < part.size) continue;
       const digest = digester.digest();
       if (digest !== part.digest) throw digestMismatch(`part ${part.position}, ${part.digest}`, digest);
+      const end = part.offset + part.size;
+      await sink.end();
       onPart(part.position);
       part = left.shift();
+      if (part !== undefined && part.offset !== end) sink = createFileSink(file, part.offset);
       digester = createDigester();
       done = 0;
     }
