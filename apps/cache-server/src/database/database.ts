@@ -45,7 +45,7 @@ interface Batch {
  * @throws ServerError `STORAGE_LOCKED` where another process has it open.
  */
 export async function openDatabase(path: string): Promise<Database> {
-  const level = await openLevel(path);
+  let level = await openLevel(path);
   const cache = createRowCache((key) => level.getSync(key));
   let next = emptyBatch();
   let writing: { readonly batch: Batch; readonly done: Promise<void> } | undefined;
@@ -59,9 +59,11 @@ export async function openDatabase(path: string): Promise<Database> {
       cache.update(batch.rows);
       for (const { resolve } of batch.waiting) resolve();
     } catch (error) {
-      // Transactions behind this one may have read what is not on disk now: they fail with it.
+      // Transactions behind this one may have read what is not on disk now: they fail with it. A log that broke off
+      // may hide what is written behind it from the next start, so LevelDB begins a new one.
       for (const { reject } of [...batch.waiting, ...next.waiting]) reject(error);
       next = emptyBatch();
+      level = await reopen(level, path);
     }
     writing = undefined;
     if (next.waiting.length > 0) flush();
@@ -121,6 +123,16 @@ async function openLevel(path: string): Promise<Level> {
     throw cause;
   }
   return level;
+}
+
+/** The database opened anew; the old one, closed, where that fails: then the next write tries again. */
+async function reopen(level: Level, path: string): Promise<Level> {
+  try {
+    await level.close();
+    return await openLevel(path);
+  } catch {
+    return level;
+  }
 }
 
 async function writeRows(level: Level, rows: ReadonlyMap<string, string | undefined>): Promise<void> {

@@ -1,27 +1,18 @@
-import { randomBytes } from "node:crypto";
 import { open } from "node:fs/promises";
-import type { Lane, UploadPart, UploadRequest, UploadState } from "@varve/cache";
+import type { UploadRequest, UploadState } from "@varve/cache";
 import type { Database, Transaction } from "../database/database.ts";
 import { receivedKey, uploadKey } from "../database/keys.ts";
 import { explainWriteError, ServerError } from "../errors.ts";
-import { writeLaneOf, type Principal } from "../trust/principal.ts";
+import type { Principal } from "../trust/principal.ts";
+import { beginUpload } from "./begin-upload.ts";
 import type { BlobFiles } from "./blob-files.ts";
 import type { Blobs } from "./blobs.ts";
 import { commitUpload } from "./commit-upload.ts";
-import { findPart } from "./find-part.ts";
 import type { Holds } from "./holds.ts";
-import { checkQuota, type Quotas } from "./quotas.ts";
+import type { Quotas } from "./quotas.ts";
 import { type ExpectedPart, receiveParts } from "./receive-parts.ts";
 import type { Room } from "./room.ts";
-import {
-  encodeBits,
-  encodePositions,
-  missingPositions,
-  readReceived,
-  readUploadRow,
-  setBit,
-  type UploadRow,
-} from "./upload-rows.ts";
+import { encodeBits, missingPositions, readReceived, readUploadRow, setBit, type UploadRow } from "./upload-rows.ts";
 
 /** Uploads by parts; each belongs to the principal that began it. */
 export interface Uploads {
@@ -67,11 +58,6 @@ export interface ActiveUpload {
   isCommitting: boolean;
 }
 
-/** How long the blobs that parts are taken from are held. Milliseconds. */
-const HOLD_SOURCES = 3_600_000;
-/** Uploads that one principal may have under way. */
-const MAX_UPLOADS = 64;
-
 /** Continues the uploads that were under way when the server ended. */
 export async function openUploads(options: UploadsOptions): Promise<Uploads> {
   const { database, files } = options;
@@ -90,7 +76,10 @@ export async function openUploads(options: UploadsOptions): Promise<Uploads> {
     active.delete(id);
   };
   return {
-    begin: (request, principal) => begin(request, principal, { ...options, active }),
+    async begin(request, principal) {
+      const begun = await beginUpload(request, principal, { ...options, active });
+      return begun === undefined ? undefined : stateOf(database, begun.id, begun.row);
+    },
     state: (id, principal) => stateOf(database, id, find(id, principal)),
     expect: (id, wanted) => expectParts(find(id, wanted.principal), readReceived(database.get, id), wanted),
     async receive(id, wanted, content) {
@@ -144,64 +133,6 @@ async function reopen(active: Map<string, ActiveUpload>, { database, room }: Upl
 function removeUploadRow(rows: Transaction, id: string): void {
   rows.delete(uploadKey(id));
   rows.delete(receivedKey(id));
-}
-
-async function begin(
-  { digest, size, parts }: UploadRequest,
-  principal: Principal,
-  options: UploadsOptions & { readonly active: Map<string, ActiveUpload> },
-): Promise<UploadState | undefined> {
-  const { database, files, blobs, room, quotas, lifetime, active } = options;
-  const lane = writeLaneOf(principal);
-  if (blobs.size(digest, principal.readChain) !== undefined) return undefined;
-  const own = [...active.keys()].filter((id) => readUploadRow(database.get, id)?.principal === principal.name);
-  if (own.length >= MAX_UPLOADS)
-    throw new ServerError("RATE_LIMITED", `Cannot begin an upload: ${own.length} are under way; commit or delete some`);
-  checkQuota(database.get, quotas, { lane, bytes: size });
-  const release = await room.reserve(size);
-  const id = randomBytes(18).toString("base64url");
-  try {
-    const found = await findParts(parts, principal.readChain, options);
-    const file = await open(files.uploadPath(id), "wx", 0o644);
-    try {
-      await file.truncate(size);
-    } finally {
-      await file.close();
-    }
-    const row: UploadRow = {
-      digest,
-      size,
-      parts,
-      found: encodePositions(found, parts.length),
-      lane,
-      principal: principal.name,
-      expiresAt: Date.now() + lifetime,
-    };
-    active.set(id, { release, writers: 0, isCommitting: false });
-    await database.change((rows) => rows.put(uploadKey(id), JSON.stringify(row)));
-    return stateOf(database, id, row);
-  } catch (error) {
-    active.delete(id);
-    release();
-    await files.remove(files.uploadPath(id));
-    throw explainWriteError(error);
-  }
-}
-
-/** Positions of the parts that stand in readable blobs; these are held. */
-async function findParts(
-  parts: readonly UploadPart[],
-  lanes: readonly Lane[],
-  { database, holds }: UploadsOptions,
-): Promise<readonly number[]> {
-  const found: number[] = [];
-  for (const [position, part] of parts.entries()) {
-    const place = await findPart(database, part, lanes);
-    if (place === undefined) continue;
-    holds.holdFor(place.blob, HOLD_SOURCES);
-    found.push(position);
-  }
-  return found;
 }
 
 function stateOf(database: Database, id: string, row: UploadRow): UploadState {
