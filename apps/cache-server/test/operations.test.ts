@@ -293,7 +293,7 @@ describe("the command line", () => {
     expect(locked).toMatchObject({ status: 1, stderr: expect.stringContaining("STORAGE_LOCKED") as string });
     await server.end("SIGTERM");
     const purged = run("purge", "--data", directory, "--written-by", token.split("_")[1] ?? "", "--since", "1h");
-    expect(purged).toMatchObject({ status: 0, stdout: "1 records and 0 cache mounts removed\n" });
+    expect(purged).toEqual({ status: 0, stdout: "removed 1 record, 0 cache mounts\n", stderr: "" });
     expect(run("key", "rotate", "--data", directory).stdout).toMatch(/^[0-9a-f]{16}\n$/);
     const again = createClient((await start()).url, token);
     const { keys } = (await again.send("GET", "/keys")).body;

@@ -30,7 +30,9 @@ export async function purge(flags: PurgeFlags): Promise<number> {
     flags.server === undefined
       ? await purgeStopped(flags.data, wanted)
       : await purgeRunning(flags.server, flags.token, wanted);
-  process.stdout.write(`${removed} records and ${mounts} cache mounts removed\n`);
+  process.stdout.write(
+    `removed ${removed} record${removed === 1 ? "" : "s"}, ${mounts} cache mount${mounts === 1 ? "" : "s"}\n`,
+  );
   return 0;
 }
 
@@ -70,7 +72,8 @@ async function purgeStopped(data: string, wanted: Invalidation): Promise<Purged>
     holdNew: 0,
     onWarning: (message) => process.stderr.write(`WARNING ${message}\n`),
   });
-  return invalidate(storage.database, wanted);
+  // Awaited here: the storage is open until this function ends.
+  return await invalidate(storage.database, wanted);
 }
 
 async function purgeRunning(server: string, token: string | undefined, wanted: Invalidation): Promise<Purged> {
