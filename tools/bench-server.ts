@@ -203,12 +203,11 @@ async function measureUploads(
 async function main(): Promise<void> {
   const parent = process.env["BENCH_DIRECTORY"] ?? tmpdir();
   mkdirSync(parent, { recursive: true });
-  const data = mkdtempSync(join(parent, "bench-server-"));
-  const server = await startServer(data);
-  try {
-    const base = `${server.url}${PROTOCOL_PATH}`;
-    const pid = server.child.pid ?? 0;
+  const uploads = await withServer(parent, async (base, pid) => {
     const idleRss = residentBytes(pid);
+    return { count: UPLOADS, size: UPLOAD_BYTES, idleRss, ...(await measureUploads(base, pid)) };
+  });
+  const loads = await withServer(parent, async (base, pid) => {
     const chain = await putChain(base);
     const body = JSON.stringify(chain.request).replaceAll("'", String.raw`\'`);
     const script = `wrk.method = "POST"\nwrk.body = '${body}'\nwrk.headers["content-type"] = "application/json"`;
@@ -216,24 +215,31 @@ async function main(): Promise<void> {
     const record = best(() => runWrk(`${base}/records/${chain.key}`, { pid, connections: 32 }));
     const large = await pushBlob(base, randomBytes(BLOB_BYTES));
     const blob = best(() => runWrk(`${base}/blobs/${large}`, { pid, connections: 4 }));
-    const uploads = await measureUploads(base, pid);
-    const result = {
-      date: new Date().toISOString().slice(0, 10),
-      machine: { cpu: cpus()[0]?.model, cores: cpus().length, node: process.versions.node, load: loadavg()[0] },
+    return {
       resolve: { steps: CHAIN, ...resolve },
       record,
       blob: { size: BLOB_BYTES, ...blob },
-      uploads: { count: UPLOADS, size: UPLOAD_BYTES, idleRss, ...uploads },
+      rssAfter: residentBytes(pid),
     };
-    const text = `${JSON.stringify(result, undefined, 2)}\n`;
-    process.stdout.write(text);
-    if (process.argv.includes("--write")) {
-      mkdirSync(join(ROOT, "docs/bench"), { recursive: true });
-      writeFileSync(join(ROOT, "docs/bench/server.json"), text);
-    }
+  });
+  const { versions } = process;
+  const machine = { cpu: cpus()[0]?.model, cores: cpus().length, node: versions.node, loadAverage: loadavg()[0] };
+  const text = `${JSON.stringify({ date: new Date().toISOString().slice(0, 10), machine, ...loads, uploads }, undefined, 2)}\n`;
+  process.stdout.write(text);
+  if (!process.argv.includes("--write")) return;
+  mkdirSync(join(ROOT, "docs/bench"), { recursive: true });
+  writeFileSync(join(ROOT, "docs/bench/server.json"), text);
+}
+
+/** Gives a new server's address and process id to `measure`; all that it kept is removed. */
+async function withServer<T>(parent: string, measure: (base: string, pid: number) => Promise<T>): Promise<T> {
+  const data = mkdtempSync(join(parent, "bench-server-"));
+  const { url, child } = await startServer(data);
+  try {
+    return await measure(`${url}${PROTOCOL_PATH}`, child.pid ?? 0);
   } finally {
-    server.child.kill("SIGTERM");
-    await once(server.child, "exit");
+    child.kill("SIGTERM");
+    await once(child, "exit");
     rmSync(data, { recursive: true, force: true });
   }
 }

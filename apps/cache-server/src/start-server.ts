@@ -23,8 +23,10 @@ export interface RunningServer {
   stop(): Promise<void>;
 }
 
-/** How often what was counted is written down, and old tokens are forgotten. Milliseconds. */
-const TEND_EVERY = 10_000;
+/** How often what was counted is written down. Milliseconds. */
+const FLUSH_EVERY = 10_000;
+/** How often tokens that are over are forgotten. Milliseconds. */
+const SWEEP_EVERY = 600_000;
 const IDLE_CHECK_EVERY = 50;
 
 /**
@@ -42,10 +44,13 @@ export async function startServer(settings: Settings): Promise<RunningServer> {
   const stopping = new AbortController();
   const server = assemble({ settings, storage, data, log, stopping: stopping.signal });
   const app = await createApp(server, log);
-  const timer = setInterval(() => void tend(server, log), TEND_EVERY).unref();
+  const timers = [
+    setInterval(() => void attempt(() => server.activity.flush(), log), FLUSH_EVERY).unref(),
+    setInterval(() => void attempt(() => server.tokens.sweep(), log), SWEEP_EVERY).unref(),
+  ];
   const close = async (): Promise<void> => {
-    clearInterval(timer);
-    await tend(server, log);
+    for (const timer of timers) clearInterval(timer);
+    await attempt(() => server.activity.flush(), log);
     await storage[Symbol.asyncDispose]();
   };
   try {
@@ -86,10 +91,9 @@ function assemble({ settings, storage, data, log, stopping }: Parts): Server {
   };
 }
 
-async function tend({ activity, tokens }: Server, log: FastifyInstance["log"]): Promise<void> {
-  await Promise.all([activity.flush(), tokens.sweep()]).catch((error: unknown) =>
-    log.error({ err: error }, "cannot write down what was counted"),
-  );
+/** What fails here is tried again later. */
+async function attempt(task: () => Promise<void>, log: FastifyInstance["log"]): Promise<void> {
+  await task().catch((error: unknown) => log.error({ err: error }, "cannot look after what is kept"));
 }
 
 async function listen(app: FastifyInstance, { host, port }: Settings): Promise<string> {

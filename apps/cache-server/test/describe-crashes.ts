@@ -15,7 +15,7 @@ let data: string;
 let token: string;
 let server: ServerProcess | undefined;
 
-const BUDGET = 4_000_000;
+const BUDGET = 2_000_000;
 
 function settings(): readonly string[] {
   return ["--port", "0", "--data", data, "--min-free", "0", "--log-level", "warn"];
@@ -31,13 +31,17 @@ async function kill(): Promise<void> {
   server = undefined;
 }
 
-/** Sends what `work` does over and over until the server is killed after `ms`. */
-async function workUntilKilled(client: Client, work: (client: Client) => Promise<void>, ms: number): Promise<void> {
+type Work = (client: Client, confirmed: string[]) => Promise<void>;
+
+/** Sends what `work` does over and over; soon after something more was confirmed, the server is killed. */
+async function workUntilKilled(client: Client, work: Work, confirmed: string[]): Promise<void> {
   const over = new AbortController();
+  const before = confirmed.length;
   const workers = Array.from({ length: 6 }, async () => {
-    while (!over.signal.aborted) await work(client).catch(() => undefined);
+    while (!over.signal.aborted) await work(client, confirmed).catch(() => undefined);
   });
-  await setTimeout(ms);
+  while (confirmed.length === before) await setTimeout(10);
+  await setTimeout(randomInt(0, 500));
   await kill();
   over.abort();
   await Promise.all(workers);
@@ -133,8 +137,7 @@ export function describeCrashes(rounds: number): void {
   describe("a server that is killed", () => {
     test("while blobs and records come has all that it confirmed, and nothing else", async () => {
       const put: string[] = [];
-      for (let round = 0; round < rounds; round += 1)
-        await workUntilKilled(await start(), (client) => putRandom(client, put), randomInt(200, 700));
+      for (let round = 0; round < rounds; round += 1) await workUntilKilled(await start(), putRandom, put);
       const { found } = await checkAll(await start(), { records: put, blobs: [] });
       expect(found).toBe(put.length);
       expect(found).toBeGreaterThan(0);
@@ -143,8 +146,7 @@ export function describeCrashes(rounds: number): void {
 
     test("while uploads are put together has whole blobs or none", async () => {
       const committed: string[] = [];
-      for (let round = 0; round < rounds; round += 1)
-        await workUntilKilled(await start(), (client) => uploadRandom(client, committed), randomInt(200, 700));
+      for (let round = 0; round < rounds; round += 1) await workUntilKilled(await start(), uploadRandom, committed);
       const { found } = await checkAll(await start(), { records: [], blobs: committed });
       expect(found).toBe(committed.length);
       expect(found).toBeGreaterThan(0);
@@ -153,10 +155,9 @@ export function describeCrashes(rounds: number): void {
     test("while it evicts has no record without its blobs, and stays below its budget", async () => {
       const put: string[] = [];
       const small = ["--budget", String(BUDGET), "--hold-new", "0", "--use-granularity", "0"];
-      for (let round = 0; round < rounds + 1; round += 1)
-        await workUntilKilled(await start(...small), (client) => putRandom(client, put), randomInt(300, 900));
+      for (let round = 0; round < rounds + 1; round += 1) await workUntilKilled(await start(...small), putRandom, put);
       const client = await start(...small);
-      for (let number = 0; number < 50; number += 1) await putRandom(client, put);
+      for (let number = 0; number < 25; number += 1) await putRandom(client, put);
       const { storage } = (await client.send("GET", "/stats")).body;
       expect(storage.evictedBlobs).toBeGreaterThan(0);
       expect(storage.bytes).toBeLessThanOrEqual(BUDGET);

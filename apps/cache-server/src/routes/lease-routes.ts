@@ -1,4 +1,4 @@
-import type { FastifyInstance, FastifyRequest } from "fastify";
+import type { FastifyInstance, FastifyReply, FastifyRequest } from "fastify";
 import type { CacheKey, Lane, LeaseWaitResponse, SignedRecord } from "@varve/cache";
 import { ServerError } from "../errors.ts";
 import type { HeldLease } from "../leases.ts";
@@ -52,7 +52,7 @@ export function addLeaseRoutes(app: FastifyInstance, server: Server): void {
   app.get<LeaseRoute & { Querystring: { readonly timeout?: number } }>(
     "/leases/:key/wait",
     { schema: { summary: "Wait for a record", params, querystring: WAIT } },
-    (request) => waitForRecord(request, server),
+    (request, reply) => waitForRecord(request, reply, server),
   );
 }
 
@@ -82,12 +82,13 @@ function readRecord(key: CacheKey, { readChain }: Principal, { storage }: Server
 
 async function waitForRecord(
   request: FastifyRequest<LeaseRoute & { Querystring: { readonly timeout?: number } }>,
+  reply: FastifyReply,
   server: Server,
 ): Promise<LeaseWaitResponse> {
   const { key } = request.params;
   const lane: Lane = request.principal.lane ?? request.principal.readChain[0] ?? "main";
   const gone = new AbortController();
-  request.raw.socket.once("close", () => gone.abort());
+  reply.raw.once("close", () => gone.abort());
   const timeout = AbortSignal.timeout(request.query.timeout ?? DEFAULT_WAIT);
   const signal = AbortSignal.any([timeout, server.stopping, gone.signal]);
   for (;;) {
