@@ -157,3 +157,19 @@ test("an index inside of index.json is read like any other content", async () =>
   const found = await (await openLayout(layout.path)).resolve("multi");
   expect(await validateImage(layout, found ?? index)).toHaveLength(2);
 });
+
+test("add() lists an image without a name once, and remove() takes it from the list with all its names", async () => {
+  const layout = await createLayout(makeDirectory());
+  const [named, unnamed] = [await randomImage(layout), await randomImage(layout)];
+  await layout.tag(named, "a");
+  await layout.tag(named, "b");
+  await layout.add(named);
+  await layout.add(unnamed);
+  await layout.add(unnamed);
+  expect((await layout.list()).map(({ digest }) => digest)).toEqual([named.digest, named.digest, unnamed.digest]);
+  expect((await layout.list())[2]?.annotations).toBeUndefined();
+  expect(await layout.remove(named.digest)).toBe(true);
+  expect(await layout.remove(named.digest)).toBe(false);
+  expect((await layout.list()).map(({ digest }) => digest)).toEqual([unnamed.digest]);
+  expect(await layout.exists(named)).toBe(true);
+});

@@ -32,6 +32,8 @@ export const cachePruneCommand: Command = {
     "varve cache prune --filter until=168h",
     "varve cache prune --all",
   ],
+  // Directories of an ordinary user's extracted layers belong to other users.
+  entersNamespace: true,
   async run(flags, signal) {
     const [extra] = flags.positionals;
     if (extra !== undefined) throw new UsageError(`Cannot run cache prune: "${extra}" is one word too many`);

@@ -41,6 +41,10 @@ export async function mountImage(image: Image, path: string, options: MountOptio
   const target = resolve(path);
   if (statSync(target, { throwIfNoEntry: false })?.isDirectory() !== true)
     throw new StepError("MOUNT_FAILED", `Cannot mount at "${path}": it is no directory`);
+  if (process.geteuid?.() !== 0)
+    throw new StepError("MOUNT_FAILED", `Cannot mount at "${path}": only root can mount where others see it`, {
+      hint: "varve unpack writes the files into a directory; varve run shows them to a command",
+    });
   const { base, snapshotter } = await openImageRootfs(image, options);
   const directory = join(mountedDirectory(options.store), randomUUID());
   const own = join(directory, "snapshot");
