@@ -95,6 +95,8 @@ async function reportBuild(
   if (counts.faults > 0) return;
   const { project, target } = task;
   const report = log.report({ project, target, outcome, counts });
+  // Where nothing was asked of the server, nothing is told to it: such builds are to take no time.
+  if (report.steps.every(({ state }) => state === "hit-local")) return;
   await caches.server?.report(report, { signal: AbortSignal.timeout(REPORT_LIMIT) }).catch(() => undefined);
 }
 

@@ -9,6 +9,7 @@ import {
 import type { LocalStore, MountCache, OfferOptions, PutOptions, RemoteCache, TransferCounts } from "../ports.ts";
 import type { CacheKey, CacheRecord, RecordLayer } from "../record.ts";
 import { type BlobSegment, type BlobPiece, cutBlob } from "./blob-parts.ts";
+import { cutContent } from "./cut-content.ts";
 import { assembleBlob, fetchBlob, type PlacedPiece } from "./fetch-blob.ts";
 import { requestLease } from "./lease.ts";
 import { parseMountState, parseRecordsResponse } from "./parse-protocol.ts";
@@ -16,7 +17,7 @@ import { createPinnedKeys, type PinnedKeys } from "./pinned-keys.ts";
 import type { BuildReport, ResolveRequest, SignedRecord } from "./protocol.ts";
 import { findSegments, rememberSegments } from "./segment-memo.ts";
 import { readJson, type Server, ServerFailure, sendToServer } from "./transport.ts";
-import { uploadPieces, uploadWhole, WHOLE_BELOW } from "./upload-blob.ts";
+import { type UploadOptions, uploadPieces, uploadWhole, WHOLE_BELOW } from "./upload-blob.ts";
 
 export interface ServerCacheOptions {
   readonly server: Server;
@@ -223,13 +224,22 @@ class HttpCache implements ServerCache {
       onSent: (bytes: number): void => void (this.#counts.sent += bytes),
       onSaved: (bytes: number): void => void (this.#counts.sendSaved += bytes),
     };
-    await uploadWhole(server, index, { ...options, blobs });
+    await this.#uploadIndex(index, blobs, options);
     const path = store.blobPath(descriptor.digest);
     if (path === undefined || descriptor.size < WHOLE_BELOW)
       return uploadWhole(server, descriptor, { ...options, blobs });
     const pieces = await this.#cut(layer, signal);
     await uploadPieces(server, { ...descriptor, path, pieces }, options);
     await this.#remember(descriptor, pieces);
+  }
+
+  /** The list of a layer's files resembles the one before it. */
+  async #uploadIndex(index: Descriptor, blobs: ContentSource, options: UploadOptions): Promise<void> {
+    const { server, store } = this.#options;
+    const path = store.blobPath(index.digest);
+    if (path === undefined || index.size < WHOLE_BELOW) return uploadWhole(server, index, { ...options, blobs });
+    const pieces = cutContent(await readContent(store.content, index, { limit: MAX_INDEX }));
+    return uploadPieces(server, { ...index, path, pieces }, options);
   }
 
   lease(key: CacheKey): ReturnType<NonNullable<RemoteCache["lease"]>> {
