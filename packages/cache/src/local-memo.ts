@@ -5,6 +5,7 @@ import { explain } from "./local-content.ts";
 import type { Memo } from "./ports.ts";
 import { processIdentity } from "./process-identity.ts";
 import type { SharedLevel } from "./shared-level.ts";
+import { touch } from "./touch.ts";
 
 const MEMO = "memo/1/";
 /** Larger values are files of their own: LevelDB would write each of them three times. Bytes. */
@@ -15,13 +16,15 @@ export interface LocalMemoOptions {
   readonly directory: string;
 }
 
-/** Values in LevelDB under `memo/1/<namespace>/<key>`; large ones in files, `<namespace>/<sha256 of the key>`. */
+/** Values in LevelDB under `memo/1/<namespace>/<key>`; large ones in files, `<namespace, "-" for "/">/<sha256 of the key>`. */
 export function createLocalMemo(level: SharedLevel, { directory }: LocalMemoOptions): Memo {
   const fileOf = (namespace: string, key: string): string =>
-    join(directory, namespace, createHash("sha256").update(key).digest("hex"));
+    join(directory, namespace.replaceAll("/", "-"), createHash("sha256").update(key).digest("hex"));
   return {
     async get(namespace, key) {
-      const large = readOrAbsent(fileOf(namespace, key));
+      const file = fileOf(namespace, key);
+      const large = readOrAbsent(file);
+      if (large !== undefined) touch(file);
       return large ?? level.run((database) => database.get(`${MEMO}${namespace}/${key}`));
     },
     async put(namespace, key, value) {

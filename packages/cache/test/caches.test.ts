@@ -48,6 +48,17 @@ describe("openLocalStore()", () => {
     expect(await after.content.resolve("x")).toMatchObject({ digest: image.digest });
   });
 
+  test("keeps large memos as files, whole, and small ones that take their place", async () => {
+    const path = newPath();
+    const value = Buffer.alloc(100_000, "large");
+    await using store = await openLocalStore(path);
+    await store.memo.put("some/1", "key", value);
+    expect(readdirSync(join(path, "memo"))).toEqual(["some-1"]);
+    expect(Buffer.from((await store.memo.get("some/1", "key"))!).equals(value)).toBe(true);
+    await store.memo.put("some/1", "key", Buffer.from("small"));
+    expect(Buffer.from((await store.memo.get("some/1", "key"))!).toString()).toBe("small");
+  });
+
   test("misses a record whose blob is gone, and sets a damaged blob aside", async () => {
     await using store = await openLocalStore(newPath());
     const record = await pushRandomRecord(store, "a");
