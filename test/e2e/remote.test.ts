@@ -184,6 +184,25 @@ describe("ADD", () => {
     expect(stderr).toContain("Dockerfile:2");
   });
 
+  test("asks nobody for what is cached and named by its content, and only for the commit of a branch", async () => {
+    const checksum = digestOf(Buffer.from("spaced\n"));
+    const lines = [
+      `ADD --checksum=${checksum} ${server.url}/a%20b.txt /f`,
+      `ADD ${server.url}/app.git#${commits[1]} /g`,
+    ];
+    await added(lines.join("\n"));
+    const before = server.requests.length;
+    await added(lines.join("\n"));
+    expect(server.requests.slice(before)).toEqual([]);
+    const branch = `ADD ${server.url}/app.git#dev /branch`;
+    await added(branch);
+    const asked = server.requests.length;
+    await added(branch);
+    const paths = new Set(server.requests.slice(asked).map((path) => path.replace(/^\/app\.git/, "")));
+    expect([...paths]).toEqual(["/info/refs", "/git-upload-pack"]);
+    expect(server.requests.length - asked).toBeLessThan(asked - before);
+  });
+
   test("is cached by what it got: another commit, or another file, is added again", async () => {
     makeRepository(join(root, "moving.git"), [{ f: "1" }]);
     writeFileSync(join(root, "moving"), "1");

@@ -12,9 +12,9 @@ import { type SelectedRoot, selectPath } from "./selection.ts";
 
 const run = promisify(execFile);
 
-/** A repository's files at one commit. */
-export interface Clone {
-  readonly root: SelectedRoot;
+/** A repository's files at one commit, which are fetched when they are asked for. */
+export interface Repository {
+  root(): Promise<SelectedRoot>;
   /** Stands for the commit, the directory in it, and whether `.git` comes along. */
   readonly digest: Digest;
 }
@@ -32,21 +32,57 @@ export type CloneOptions = Pick<BuildOptions, "store" | "signal" | "secrets"> & 
 };
 
 /**
- * A repository for ADD.
+ * A repository for ADD: its commit is asked for, its files are not fetched yet.
  * @throws StepError `DOWNLOAD_FAILED`, `CHECKSUM_MISMATCH`.
  */
-export async function cloneRepository(
+export async function findRepository(
   { git }: Extract<CopySource, { type: "git" }>,
   { store, checksum, exclude, ...options }: CloneOptions,
-): Promise<Clone> {
+): Promise<Repository> {
+  const source = { ...git, checksum };
   const makeScratch = (): Promise<string> => store.makeTemporaryDirectory("tmp");
-  const { directory, commit } = await checkOutRepository({ ...git, checksum }, { ...options, makeScratch });
-  const tree = createContextTree({ type: "directory", path: directory, ignore: undefined });
-  const keepGitDir = git.keepGitDir === true;
+  const known = await findRemoteCommit(source, { ...options, makeScratch });
+  const fetch = (ref: string | undefined): ReturnType<typeof checkOutRepository> =>
+    checkOutRepository(
+      { ...source, ref, checksum: known === undefined ? checksum : undefined },
+      { ...options, makeScratch },
+    );
+  // A shortened commit is not known to the remote by name: the repository has to be here to tell.
+  const eager = known === undefined ? await fetch(git.ref) : undefined;
+  const commit = known ?? eager?.commit ?? "";
   return {
-    root: selectPath(tree, "", { exclude }),
-    digest: digestOf(Buffer.from(JSON.stringify(["git", commit, git.directory, keepGitDir]))),
+    digest: digestOf(Buffer.from(JSON.stringify(["git", commit, git.directory, git.keepGitDir === true]))),
+    async root() {
+      const { directory } = eager ?? (await fetch(commit));
+      return selectPath(createContextTree({ type: "directory", path: directory, ignore: undefined }), "", { exclude });
+    },
   };
+}
+
+const FULL_COMMIT = /^[0-9a-f]{40}$/;
+
+/** The commit that a reference leads to, without fetching it; undefined where the remote does not say. */
+async function findRemoteCommit(source: GitSource, options: GitOptions): Promise<string | undefined> {
+  const { remote, ref = "HEAD" } = source;
+  if (FULL_COMMIT.test(ref)) {
+    checkCommit(source, [ref]);
+    return ref;
+  }
+  const env = await gitCredentials(remote, options.secrets);
+  const place = { directory: "/", signal: options.signal, env };
+  const listing = await runGit(["ls-remote", "--", remote, ref, `${ref}^{}`], remote, place);
+  const objects = new Map(
+    listing.split("\n").map((line) => {
+      const [object = "", name = ""] = line.split("\t");
+      return [name, object] as const;
+    }),
+  );
+  const name = [ref, `refs/${ref}`, `refs/tags/${ref}`, `refs/heads/${ref}`].find((each) => objects.has(each));
+  const object = name === undefined ? undefined : objects.get(name);
+  if (object === undefined) return undefined;
+  const commit = objects.get(`${name}^{}`) ?? object;
+  checkCommit(source, [commit, object]);
+  return commit;
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type CopySource, type CopyStep, type Step, stepDefinition } from "@varve/graph";
 import { digestFiles, type Entry, type FileTree, stackTrees } from "@varve/layer";
 import type { Digest } from "@varve/oci";
-import { digestOf } from "@varve/oci";
+import { digestOf, isDigest } from "@varve/oci";
 import { contextInput } from "../copy/context-input.ts";
 import { explainMissing } from "../copy/explain-missing.ts";
 import { parseChmod } from "../copy/mode.ts";
@@ -12,7 +12,7 @@ import { type SelectedRoot, selectSource } from "../copy/selection.ts";
 import { selectionDigest } from "../copy/selection-digest.ts";
 import { createStagedTree, type StagedTree } from "../copy/staged-tree.ts";
 import { downloadFile } from "../copy/download.ts";
-import { cloneRepository } from "../copy/git.ts";
+import { findRepository } from "../copy/git.ts";
 import type { StepKey } from "../keys.ts";
 import type { StepInput } from "../explain/current-build.ts";
 import { hideUserinfo } from "../explain/hide-secrets.ts";
@@ -132,29 +132,32 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
       return openPath(source, context);
     case "inline":
       return openInline(source, undatedTime(session.options.epoch));
-    case "http": {
-      const download = await downloadFile(source.url, {
-        ...session.options,
-        checksum: step.checksum,
-        makeScratch: () => session.options.store.makeTemporaryDirectory("tmp"),
-      });
-      return {
-        roots: async () => [fileRoot(download.entry, download.name)],
-        unpack: step.unpack === true,
-        digest: download.digest,
-      };
-    }
+    case "http":
+      return openDownload(source, context);
     case "git": {
-      const clone = await cloneRepository(source, {
-        checksum: step.checksum,
-        exclude: step.exclude,
-        ...session.options,
-      });
-      return { roots: async () => [clone.root], unpack: false, digest: clone.digest };
+      const { exclude, checksum } = step;
+      const { digest, root } = await findRepository(source, { ...session.options, exclude, checksum });
+      return { roots: async () => [await root()], unpack: false, digest };
     }
     default:
       return source satisfies never;
   }
+}
+
+/** With a checksum the content is known before it is there: what is cached is not downloaded again. */
+async function openDownload(
+  { url }: Extract<CopySource, { type: "http" }>,
+  { step, session }: SourceContext,
+): Promise<OpenSource> {
+  const { checksum } = step;
+  const makeScratch = (): Promise<string> => session.options.store.makeTemporaryDirectory("tmp");
+  const download = lazy(() => downloadFile(url, { ...session.options, checksum, makeScratch }));
+  const roots = async (): Promise<readonly SelectedRoot[]> => {
+    const { entry, name } = await download();
+    return [fileRoot(entry, name)];
+  };
+  const digest = checksum !== undefined && isDigest(checksum) ? checksum : (await download()).digest;
+  return { roots, unpack: step.unpack === true, digest };
 }
 
 function fileRoot(entry: Entry, name: string): SelectedRoot {
