@@ -136,8 +136,8 @@ async function openSource(source: CopySource, context: SourceContext): Promise<O
       return openDownload(source, context);
     case "git": {
       const { exclude, checksum } = step;
-      const { digest, root } = await findRepository(source, { ...session.options, exclude, checksum });
-      return { roots: async () => [await root()], unpack: false, digest };
+      const repository = await findRepository(source, { ...session.options, exclude, checksum });
+      return { roots: async () => [await repository.root()], unpack: false, digest: repository.digest };
     }
     default:
       return source satisfies never;
