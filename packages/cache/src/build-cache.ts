@@ -1,10 +1,10 @@
-import { Readable } from "node:stream";
 import { setTimeout } from "node:timers/promises";
-import { type ContentSource, type Descriptor, type Digest, OciError, type TransferOptions } from "@varve/oci";
+import type { ContentSource, Digest } from "@varve/oci";
 import { CacheError } from "./errors.ts";
-import { createGuard, type Guard } from "./guard.ts";
+import { createGuard } from "./guard.ts";
 import { hasBlobs } from "./memory-cache.ts";
 import type { BuildCache, FoundRecord, LocalStore, PutOptions, RemoteCache, TransferCounts, Turn } from "./ports.ts";
+import { type Behind, createPromisedContent, type PromisedContent } from "./promised-content.ts";
 import type { CacheKey, CacheRecord } from "./record.ts";
 import type { ResolveRequest } from "./remote/protocol.ts";
 import { createTurns, type Turns } from "./turns.ts";
@@ -51,11 +51,6 @@ interface Promised {
   readonly behind: Behind;
 }
 
-interface Behind {
-  readonly cache: RemoteCache;
-  readonly guard: Guard;
-}
-
 /** How long others may take for one record before we make it ourselves, and how many of them: milliseconds. */
 const LONGEST_WAIT = 900_000;
 const MOST_WAITS = 4;
@@ -76,12 +71,7 @@ class TieredCache implements OpenBuildCache {
   readonly #uploads: Uploads;
   /** Records that came from a remote cache or whose blobs may be there only. */
   readonly #found = new Map<CacheKey, FoundRecord>();
-  /** Which remote cache a blob can be fetched from. */
-  readonly #origins = new Map<Digest, Behind>();
-  /** Blobs that were promised and could not be fetched. */
-  readonly #lost = new Set<Digest>();
-  /** Blobs that came once with other bytes. */
-  readonly #doubted = new Set<Digest>();
+  readonly #promised: PromisedContent;
   #plan: (() => Promise<ResolveRequest>) | undefined;
   #foreseen: Promise<ReadonlyMap<CacheKey, Promised>> | undefined;
   readonly #waits = new Map<CacheKey, { readonly since: number; count: number }>();
@@ -91,11 +81,8 @@ class TieredCache implements OpenBuildCache {
     this.#store = store;
     this.#behind = remotes.map((cache) => ({ cache, guard: createGuard({ name: cache.name, onWarning }) }));
     this.#turns = createTurns(`${store.path}/turns`);
-    this.content = {
-      exists: async (descriptor, transfer) =>
-        (await store.content.exists(descriptor, transfer)) || this.#origins.has(descriptor.digest),
-      fetch: (descriptor, transfer) => this.#fetch(descriptor, transfer),
-    };
+    this.#promised = createPromisedContent(store);
+    this.content = this.#promised;
     this.#uploads = createUploads({ behind: this.#behind, blobs: this.content, onWarning });
   }
 
@@ -118,17 +105,17 @@ class TieredCache implements OpenBuildCache {
   async #findRemote(key: CacheKey): Promise<FoundRecord | undefined> {
     if (this.#behind.every((behind) => !this.#isUsable(behind))) return undefined;
     const foreseen = (await (this.#foreseen ??= this.#resolvePlan())).get(key);
-    if (foreseen !== undefined && this.#isUsable(foreseen.behind) && !this.#isLost(foreseen.record))
+    if (foreseen !== undefined && this.#isUsable(foreseen.behind) && !this.#promised.isLost(foreseen.record))
       return this.#accept(foreseen.record, foreseen.behind);
     for (const behind of this.#behind.filter((each) => this.#isUsable(each))) {
       const [record] = (await behind.guard.attempt(() => behind.cache.getMany([key]))) ?? [];
-      if (record !== undefined && !this.#isLost(record)) return this.#accept(record, behind);
+      if (record !== undefined && !this.#promised.isLost(record)) return this.#accept(record, behind);
     }
     return undefined;
   }
 
   #isUsable({ guard }: Behind): boolean {
-    return this.#lost.size < MOST_LOST && !guard.isOpen();
+    return this.#promised.lost < MOST_LOST && !guard.isOpen();
   }
 
   async #resolvePlan(): Promise<ReadonlyMap<CacheKey, Promised>> {
@@ -143,13 +130,9 @@ class TieredCache implements OpenBuildCache {
     return records;
   }
 
-  #isLost({ layer }: CacheRecord): boolean {
-    return layer !== undefined && (this.#lost.has(layer.descriptor.digest) || this.#lost.has(layer.index.digest));
-  }
-
   #accept(record: CacheRecord, behind: Behind): FoundRecord {
     const found: FoundRecord = { record, source: this.#waits.has(record.key) ? "waited" : "remote" };
-    for (const { digest } of blobsOf(record)) this.#origins.set(digest, behind);
+    this.#promised.promise(record, behind);
     this.#found.set(record.key, found);
     return found;
   }
@@ -160,44 +143,6 @@ class TieredCache implements OpenBuildCache {
     this.#counts.bytesSaved += found.record.layer?.descriptor.size ?? 0;
     this.#uploads.offer(found.record);
     return found;
-  }
-
-  /** The store's blob, or one that is fetched elsewhere; if that fails, it is never promised again. */
-  #fetch(descriptor: Descriptor, transfer: TransferOptions = {}): Readable {
-    if (this.#store.blobPath(descriptor.digest) !== undefined) return this.#store.content.fetch(descriptor, transfer);
-    const behind = this.#origins.get(descriptor.digest);
-    if (behind === undefined) return this.#store.content.fetch(descriptor, transfer);
-    return Readable.from(this.#fetchFrom(behind, descriptor, transfer), {
-      objectMode: false,
-      highWaterMark: 1024 * 1024,
-    });
-  }
-
-  async *#fetchFrom(
-    { cache, guard }: Behind,
-    descriptor: Descriptor,
-    transfer: TransferOptions,
-  ): AsyncGenerator<Uint8Array> {
-    try {
-      yield* cache.content.fetch(descriptor, transfer) as AsyncIterable<Uint8Array>;
-    } catch (cause) {
-      transfer.signal?.throwIfAborted();
-      // The second time it is fetched in another way: whole, from its start.
-      if (isWrong(cause) && !this.#doubted.has(descriptor.digest)) {
-        this.#doubted.add(descriptor.digest);
-        throw this.#lose(descriptor, cache, cause);
-      }
-      this.#lost.add(descriptor.digest);
-      this.#origins.delete(descriptor.digest);
-      guard.report(cause, { fatal: true });
-      throw this.#lose(descriptor, cache, cause);
-    }
-  }
-
-  #lose({ digest }: Descriptor, { name }: RemoteCache, cause: unknown): CacheError {
-    return new CacheError("CONTENT_LOST", `Cannot fetch "${digest}" from cache ${name}: its record promised it`, {
-      cause,
-    });
   }
 
   async put(record: CacheRecord, options: PutOptions = {}): Promise<void> {
@@ -240,7 +185,7 @@ class TieredCache implements OpenBuildCache {
           },
         };
       case "made":
-        if (this.#isLost(lease.record) || !this.#isUsable(behind)) return { type: "ours", end };
+        if (this.#promised.isLost(lease.record) || !this.#isUsable(behind)) return { type: "ours", end };
         end();
         return this.#made(this.#accept(lease.record, behind));
       case "held":
@@ -311,12 +256,4 @@ class TieredCache implements OpenBuildCache {
     await this.#uploads[Symbol.asyncDispose]();
     this.#turns[Symbol.dispose]();
   }
-}
-
-function isWrong(error: unknown): boolean {
-  return error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID");
-}
-
-function blobsOf({ layer }: CacheRecord): readonly Descriptor[] {
-  return layer === undefined ? [] : [layer.descriptor, layer.index];
 }
