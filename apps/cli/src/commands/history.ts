@@ -1,9 +1,10 @@
 import { openLocalStore } from "@varve/cache";
-import { encodeGoJson, type HistoryLine, imageHistory, layerUsage, readLayerIndexes } from "@varve/executor";
+import { encodeGoJson, type HistoryLine, imageHistory } from "@varve/executor";
 import type { Command } from "../command.ts";
 import { dockerSince, dockerSize, dockerTime, ellipsis, shortId } from "../docker-words.ts";
 import type { Parsed } from "../flags.ts";
 import { PLATFORM_FLAG, platformOf, STORE_FLAG, takeWords } from "../image-flags.ts";
+import { layerSizes } from "../places/layer-sizes.ts";
 import { findImageFor } from "../places/open-place.ts";
 import { writeRows } from "../rows.ts";
 import { storePath } from "../store-path.ts";
@@ -27,12 +28,8 @@ export const historyCommand: Command = {
   async run(flags, signal) {
     const [text] = takeWords(flags, "history", ["IMAGE"]);
     await using store = await openLocalStore(storePath(flags.value("store")));
-    const { image } = await findImageFor(text, { store, signal, platform: platformOf(flags) });
-    const usage = layerUsage(await readLayerIndexes(image, { store, signal }));
-    const lines = imageHistory(
-      image,
-      usage.map(({ size }) => size),
-    );
+    const found = await findImageFor(text, { store, signal, platform: platformOf(flags) });
+    const lines = imageHistory(found.image, await layerSizes(found, { store, signal }));
     showHistory(lines, flags);
     return 0;
   },

@@ -1,9 +1,10 @@
 import { type LocalStore, openLocalStore } from "@varve/cache";
-import { inspectImage, layerUsage, readLayerIndexes } from "@varve/executor";
-import { familiarReference } from "@varve/oci";
+import { inspectImage } from "@varve/executor";
+import { type Digest, familiarReference, type Reference } from "@varve/oci";
 import type { Command } from "../command.ts";
 import { compileTemplate } from "../go-template.ts";
 import { PLATFORM_FLAG, platformOf, STORE_FLAG, takeList } from "../image-flags.ts";
+import { layerSizes } from "../places/layer-sizes.ts";
 import { findImageFor } from "../places/open-place.ts";
 import { repoDigests } from "../places/repo-digests.ts";
 import { imagesOf, listStoredImages, shortName } from "../places/store-images.ts";
@@ -63,22 +64,18 @@ async function writeBytes({ image }: Found, wantsConfig: boolean, signal: AbortS
 
 async function describe(found: Found, store: LocalStore, signal: AbortSignal): Promise<unknown> {
   const { image, reference, descriptor } = found;
-  const usage = layerUsage(await readLayerIndexes(image, { store, signal }));
-  const here =
-    reference === undefined ? [] : [familiarReference({ ...withoutTag(reference), digest: descriptor.digest })];
+  const sizes = await layerSizes(found, { store, signal });
+  const here = reference === undefined ? [] : [digestName(reference, descriptor.digest)];
   const known = found.content === store.content ? await repoDigests(descriptor, store) : [];
   return inspectImage(image, {
     names: await namesOf(found, store, signal),
     repoDigests: [...new Set([...here, ...known])],
-    size: usage.reduce((sum, { size }) => sum + size, 0),
+    size: sizes.reduce((sum, size) => sum + size, 0),
   });
 }
 
-function withoutTag({ registry, repository }: { readonly registry: string; readonly repository: string }): {
-  readonly registry: string;
-  readonly repository: string;
-} {
-  return { registry, repository };
+function digestName({ registry, repository }: Reference, digest: Digest): string {
+  return familiarReference({ registry, repository, digest });
 }
 
 /** Docker knows an image by its ID: all names of it, under whatever manifest. */
