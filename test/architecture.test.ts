@@ -42,6 +42,7 @@ const ALLOWED: Readonly<Record<string, readonly string[]>> = {
     "@varve/cache",
     "@fastify/swagger",
     "ajv",
+    "classic-level",
     "fastify",
     "jose",
     "level",

@@ -96,6 +96,15 @@ describe("POST /token", () => {
     expect(answer).toMatchObject({ status: 401, body: { error: { code: "TOKEN_INVALID" } } });
   });
 
+  test("bears with clocks that differ by half a minute, and no more", async () => {
+    const second = () => Math.floor(Date.now() / 1000);
+    expect((await exchange(await issuer.sign({ ...PUSH, iat: second() + 20, nbf: second() + 20 }))).status).toBe(200);
+    const justOver = await exchange(await issuer.sign({ ...PUSH, iat: second() - 300, exp: second() - 20 }));
+    expect(justOver.status).toBe(200);
+    expect(justOver.body.expires_in).toBeLessThanOrEqual(10);
+    expect((await exchange(await issuer.sign({ ...PUSH, iat: second() - 300, exp: second() - 40 }))).status).toBe(401);
+  });
+
   test("refuses what another issuer signed in this one's name", async () => {
     expect((await exchange(await stranger.sign({ ...PUSH, iss: issuer.url }))).status).toBe(401);
     expect((await exchange(await stranger.sign(PUSH))).status).toBe(401);

@@ -141,6 +141,28 @@ describe("a full disk", () => {
   );
 });
 
+describe("a damaged index", () => {
+  test("is repaired at the start, and the server goes on", async () => {
+    await using first = await startTestServer();
+    const client = await first.client("main");
+    for (let number = 0; number < 5; number += 1) await client.put(`before ${number}`);
+    await first.stop();
+    const index = join(first.data, "index");
+    const manifest = readdirSync(index).find((name) => name.startsWith("MANIFEST-")) ?? "";
+    writeFileSync(join(index, manifest), "no manifest");
+    await using again = await startTestServer({ data: first.data });
+    const later = createClient(again.url, client.token);
+    const record = await later.put("after");
+    expect((await later.send("GET", `/records/${record.key}`)).status).toBe(200);
+    for (let number = 0; number < 5; number += 1) {
+      const found = await later.send("GET", `/records/${keyOf(`before ${number}`)}`);
+      if (found.status !== 200) continue;
+      const { digest } = found.body.record.layer.descriptor;
+      expect(digestOf((await later.send("GET", `/blobs/${digest}`)).bytes)).toBe(digest);
+    }
+  });
+});
+
 describe("TLS", () => {
   test("is spoken with a certificate", async () => {
     const [cert, key] = [join(directory, "cert.pem"), join(directory, "key.pem")];

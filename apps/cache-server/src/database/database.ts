@@ -1,3 +1,4 @@
+import { ClassicLevel } from "classic-level";
 import { Level } from "level";
 import { ServerError } from "../errors.ts";
 import { createRowCache } from "./row-cache.ts";
@@ -41,11 +42,12 @@ interface Batch {
 }
 
 /**
- * Opens the database in directory `path` and makes it where there is none.
+ * Opens the database in directory `path` and makes it where there is none. One that a disk has damaged is repaired as
+ * far as LevelDB can; `onRepair` is told. What it loses is built again.
  * @throws ServerError `STORAGE_LOCKED` where another process has it open.
  */
-export async function openDatabase(path: string): Promise<Database> {
-  let level = await openLevel(path);
+export async function openDatabase(path: string, onRepair: () => void): Promise<Database> {
+  let level = await openOrRepair(path, onRepair);
   const cache = createRowCache((key) => level.getSync(key));
   let next = emptyBatch();
   let writing: { readonly batch: Batch; readonly done: Promise<void> } | undefined;
@@ -109,13 +111,30 @@ function emptyBatch(): Batch {
   return { rows: new Map(), waiting: [] };
 }
 
+async function openOrRepair(path: string, onRepair: () => void): Promise<Level> {
+  try {
+    return await openLevel(path);
+  } catch (error) {
+    if (!codesOf(error).includes("LEVEL_CORRUPTION")) throw error;
+    onRepair();
+    await ClassicLevel.repair(path);
+    return openLevel(path);
+  }
+}
+
+/** Codes of an error and its causes. */
+function codesOf(error: unknown): readonly (string | undefined)[] {
+  const codes: (string | undefined)[] = [];
+  for (let each = error; each instanceof Error; each = each.cause) codes.push((each as NodeJS.ErrnoException).code);
+  return codes;
+}
+
 async function openLevel(path: string): Promise<Level> {
   const level = new Level(path, { keyEncoding: "utf8", valueEncoding: "utf8", cacheSize: 16 * 1024 * 1024 });
   try {
     await level.open();
   } catch (cause) {
-    const codes = [cause, (cause as Error).cause].map((each) => (each as NodeJS.ErrnoException | undefined)?.code);
-    if (codes.includes("LEVEL_LOCKED"))
+    if (codesOf(cause).includes("LEVEL_LOCKED"))
       throw new ServerError("STORAGE_LOCKED", `Cannot open "${path}": another process has it open`, {
         cause,
         hint: "Stop the other server, or choose another directory with --data",

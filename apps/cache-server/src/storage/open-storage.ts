@@ -61,7 +61,10 @@ const FLUSH_EVERY = 30_000;
 export async function openStorage(path: string, options: StorageOptions): Promise<Storage> {
   await mkdir(path, { recursive: true, mode: 0o700 });
   await checkFormat(path);
-  const database = await openDatabase(join(path, "index"));
+  const index = join(path, "index");
+  const database = await openDatabase(index, () =>
+    options.onWarning(`Index "${index}" was damaged and is repaired; some records may be gone`),
+  );
   try {
     return await assemble(path, database, options);
   } catch (error) {
