@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import type { IncomingMessage, Server as HttpServer, ServerResponse } from "node:http";
 import fastifySwagger from "@fastify/swagger";
 import { Ajv } from "ajv";
@@ -53,7 +52,7 @@ export async function createApp(server: Server, log: FastifyInstance["log"]): Pr
       ? fastify(options)
       : fastify({
           ...options,
-          https: { cert: readFileSync(tls.cert), key: readFileSync(tls.key), minVersion: "TLSv1.2" },
+          https: { ...tls, minVersion: "TLSv1.2" },
         })
   ) as FastifyInstance;
   answerExpectations(app.server);

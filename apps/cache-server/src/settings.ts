@@ -19,6 +19,7 @@ export interface Settings {
   readonly maxBlob: number;
   readonly quotas: Quotas;
   readonly oidc: readonly OidcRule[];
+  /** In PEM. */
   readonly tls: { readonly cert: string; readonly key: string } | undefined;
   readonly rate: number;
   readonly burst: number;
@@ -147,8 +148,16 @@ function completeSettings(given: GivenSettings): Settings {
     maxBlob: parseSize(checked.maxBlob),
     quotas: quotas.map(({ lane, bytes }) => ({ lane, bytes: parseSize(bytes) })),
     oidc: oidc.flatMap((rule) => ("preset" in rule ? expandPreset(rule) : [rule])),
-    tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: tlsCert, key: tlsKey },
+    tls: tlsCert === undefined || tlsKey === undefined ? undefined : { cert: readPem(tlsCert), key: readPem(tlsKey) },
   };
+}
+
+function readPem(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch (cause) {
+    throw new ServerError("SETTINGS_INVALID", `Cannot use TLS: ${(cause as Error).message}`, { cause });
+  }
 }
 
 function defaults(): GivenSettings {

@@ -70,6 +70,7 @@ describe("readSettings()", () => {
     ],
     ["a size without sense", () => read({ budget: "lots" }), '"budget"', undefined],
     ["half of TLS", () => read({ tlsCert: "x" }), "both tlsCert and tlsKey", undefined],
+    ["a certificate that is not there", () => read({ tlsCert: "/no/cert", tlsKey: "/no/key" }), "/no/cert", undefined],
     ["a file that is no JSON", () => read({}, {}, "{"), "settings.json", undefined],
     [
       "a rule without claims",
