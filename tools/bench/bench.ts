@@ -4,7 +4,7 @@
  * With --write, docs/bench/latest.json, its chart and docs/performance.md are made anew. Exits with 1 where a budget
  * is missed.
  */
-import { cpus, release, totalmem, tmpdir } from "node:os";
+import { cpus, loadavg, release, totalmem, tmpdir } from "node:os";
 import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { type ContestResult, holdContest } from "./contest.ts";
@@ -42,6 +42,7 @@ const { values } = parseArgs({
 const chosen = SCENARIOS.filter(({ name }) => values.scenario.length === 0 || values.scenario.includes(name));
 if (chosen.length === 0) throw new Error(`No such scenario; there are ${SCENARIOS.map(({ name }) => name).join(", ")}`);
 
+const [load = 0] = loadavg();
 const place = await openPlace(values.directory, { scale: Number(values.scale), rivals: values.rivals });
 for (const signal of ["SIGINT", "SIGTERM"] as const)
   process.once(signal, () => void place.close().finally(() => process.exit(130)));
@@ -56,8 +57,9 @@ try {
   }
   const report: Report = {
     date: new Date().toISOString().slice(0, 10),
-    machine: `${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release()}`,
+    machine: `${cpus().length} × ${cpus()[0]?.model ?? "?"}, ${Math.round(totalmem() / 2 ** 30)} GiB, Linux ${release().split("-")[0]}`,
     node: process.versions.node,
+    load,
     runs: Number(values.runs),
     scale: Number(values.scale),
     scenarios: results,

@@ -10,6 +10,8 @@ export interface Report {
   readonly date: string;
   readonly machine: string;
   readonly node: string;
+  /** Load average over a minute when it began: what else the machine was doing. */
+  readonly load: number;
   /** Of each contestant; figures are their medians. */
   readonly runs: number;
   readonly scale: number;
@@ -28,14 +30,14 @@ export function writeReport(report: Report): void {
 }
 
 function describe(report: Report): string {
-  const { date, machine, node, runs, scale } = report;
+  const { date, machine, node, load, runs, scale } = report;
   const size = scale === 1 ? "" : ` Sizes are ${scale} of the full ones.`;
   return [
     "# Performance",
     "",
     "`npm run bench` builds what users build, whole processes from start to end, in turn with other tools on the same machine. What counts are the ratios within a run; absolute times are those of one small machine.",
     "",
-    `Measured on ${date} on ${machine}, Node ${node}: medians of ${runs} runs.${size} The numbers are in [bench/latest.json](bench/latest.json).`,
+    `Measured on ${date} on ${machine}, Node ${node}: medians of ${runs} runs, at a load average of ${load.toFixed(1)}: the more of it is others' work, the less the misses below mean.${size} The numbers are in [bench/latest.json](bench/latest.json).`,
     "",
     "![Times of varve and other tools](bench/latest.svg)",
     "",
@@ -46,7 +48,7 @@ function describe(report: Report): string {
     ...report.scenarios.flatMap(({ title, verdicts }) =>
       verdicts.map(
         ({ text, value, limit, kept }) =>
-          `| ${title} | ${text} | ${round(value)} | ${round(limit)} | ${kept ? "kept" : "**missed**"} |`,
+          `| ${title} | ${cell(text)} | ${round(value)} | ${round(limit)} | ${kept ? "kept" : "**missed**"} |`,
       ),
     ),
     "",
@@ -55,7 +57,7 @@ function describe(report: Report): string {
     "| work | tool | time | peak memory |",
     "| --- | --- | --- | --- |",
     ...report.scenarios.flatMap(({ title, figures }) =>
-      figures.map((figure) => `| ${title} | ${figure.name} | ${formatTime(figure)} | ${formatPeak(figure)} |`),
+      figures.map((figure) => `| ${title} | ${cell(figure.name)} | ${formatTime(figure)} | ${formatPeak(figure)} |`),
     ),
     "",
     "Peak memory is that of the largest process; BuildKit's is only its client's, for the daemon works elsewhere.",
@@ -80,6 +82,11 @@ function describeScaling(scaling: readonly Scaling[]): readonly string[] {
     }),
     "",
   ];
+}
+
+/** A bar ends a cell. */
+function cell(text: string): string {
+  return text.replaceAll("|", String.raw`\|`);
 }
 
 function formatTime({ wall }: Figure): string {

@@ -64,7 +64,8 @@ function leastBusy(concurrency: number): Thread {
 
 function startThread(): Thread {
   const worker = new Worker(new URL(`layer-worker${extname(import.meta.filename)}`, import.meta.url), {
-    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 8 },
+    // Little room for what is young: compressed bytes are let go soon, not when they are 64 MiB.
+    resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 },
   });
   const thread: Thread = { worker, pending: [] };
   const settle = (): Pending | undefined => {
