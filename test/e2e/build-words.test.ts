@@ -161,7 +161,7 @@ describe("varve build", () => {
     ["--provenance=true", /Cannot use --provenance: varve writes no attestations[^]*set it to false/],
     ["--sbom=true", /Cannot use --sbom/],
     ["--squash", /Cannot use --squash/],
-    ["--annotation=index-descriptor:a=b", /type "index-descriptor" is not known/],
+    ["--annotation=index-config:a=b", /type "index-config" is not known/],
     ["--build-context=x=nowhere", /"nowhere" is no directory/],
     ["--build-context=x=oci:", /it names nothing/],
   ])("refuses %s", async (flag, message) => {

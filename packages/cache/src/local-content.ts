@@ -71,12 +71,16 @@ export async function explain<T>(path: string, task: () => Promise<T>): Promise<
         hint: "Free space on the disk, or choose another store with --store",
       });
     }
-    if (code === "EACCES" || code === "EPERM" || code === "EROFS") {
-      throw new CacheError("STORE_UNWRITABLE", `Cannot write to store "${path}": ${code}`, {
-        cause,
-        hint: "Choose another store with --store",
-      });
-    }
+    if (code === "EACCES" || code === "EPERM" || code === "EROFS") throw storeUnwritable(path, cause);
     throw cause;
   }
+}
+
+/** The error for a store at `path` that can't be written because of `cause`, an error of the system. */
+export function storeUnwritable(path: string, cause: unknown): CacheError {
+  const { code } = cause as NodeJS.ErrnoException;
+  return new CacheError("STORE_UNWRITABLE", `Cannot write to store "${path}": ${code}`, {
+    cause,
+    hint: "Choose another store with --store",
+  });
 }

@@ -1,11 +1,11 @@
 import { existsSync, mkdirSync } from "node:fs";
 import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import { evict } from "./evict.ts";
 import { createLease } from "./leases.ts";
-import { createLocalContent, explain } from "./local-content.ts";
+import { createLocalContent, explain, storeUnwritable } from "./local-content.ts";
 import { createLocalIndex } from "./local-index.ts";
 import { createLocalMemo } from "./local-memo.ts";
 import type { LocalStore } from "./ports.ts";
@@ -73,8 +73,22 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
 }
 
 async function prepare(root: string): Promise<void> {
+  makeDirectory(root);
   for (const name of ["tmp", "layers", "mounts", "leases"]) mkdirSync(join(root, name), { recursive: true });
   await checkVersion(root);
+}
+
+/** With its parents, one by one: where a file system says ENOENT, as /proc does, Node's recursive form tries without end. */
+function makeDirectory(path: string): void {
+  if (existsSync(path)) return;
+  makeDirectory(dirname(path));
+  try {
+    mkdirSync(path);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code === "ENOENT" || code === "ENOTDIR") throw storeUnwritable(path, cause);
+    if (code !== "EEXIST") throw cause;
+  }
 }
 
 async function checkVersion(root: string): Promise<void> {

@@ -157,6 +157,10 @@ describe("openLocalStore()", () => {
     expect(readdirSync(join(path, "leases"))).toHaveLength(1);
   });
 
+  test.each(["/proc/store/below", "/etc/passwd/store"])("says that it can't be at %s", async (path) => {
+    await expect(openLocalStore(path)).rejects.toMatchObject({ code: "STORE_UNWRITABLE" });
+  });
+
   test("opens cleanly after a process was killed in the middle", async () => {
     const path = newPath();
     const child = fork(join(import.meta.dirname, "store-user.ts"), [path, "0", "forever"], {
