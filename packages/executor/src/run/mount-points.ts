@@ -47,15 +47,18 @@ export function createMountPoints(rootfs: string): MountPoints {
 /** Makes the mount points of all mounts in the rootfs; those that lie in another mount are the runner's to make there. */
 export function makeMountPoints(points: MountPoints, mounts: readonly RuntimeMount[]): void {
   const targets: string[] = [];
-  for (const { destination, type, source } of mounts) {
+  for (const { destination, type, source, options } of mounts) {
     if (targets.some((target) => destination.startsWith(`${target}/`))) continue;
     targets.push(destination);
-    points.make(destination, mountPointKind(type, source), type === "tmpfs" ? OPEN : undefined);
+    points.make(destination, mountPointKind(type, source), type === "tmpfs" ? modeOf(options) : undefined);
   }
 }
 
-/** OCI runtimes give a tmpfs the mode of its mount point; the kernel's own default is open to all. */
-const OPEN = 0o1777;
+/** What the options of a tmpfs say: OCI runtimes give it the mode of its mount point instead. */
+function modeOf(options: readonly string[]): number | undefined {
+  const option = options.find((each) => each.startsWith("mode="));
+  return option === undefined ? undefined : Number.parseInt(option.slice("mode=".length), 8);
+}
 
 function makeOne(path: string, kind: MountPointKind, mode: number = 0o755): Made {
   const parent = join(path, "..");
