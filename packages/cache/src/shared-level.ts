@@ -1,4 +1,5 @@
-import { existsSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import type { Level } from "level";
 import { CacheError } from "./errors.ts";
@@ -17,10 +18,10 @@ export interface SharedLevel extends AsyncDisposable {
 /** Milliseconds the database stays open without a task, and between looks for others that want it. */
 const IDLE = 100;
 const LOOK = 3;
-const RETRY = { least: 1, most: 4 };
+const RETRY = { least: 2, most: 8 };
 /** Milliseconds that whoever let go for others waits before it opens again. */
 const COURTESY = 6;
-/** A holder that does not let go for this long is no build at work. */
+/** A holder that does not let go for this long is no build at work; while processes take turns, however slowly, they are. */
 const GIVE_UP = 30_000;
 /** Every opening may leave a small table, and every look-up reads all of these; a short opening leaves no time to merge them. */
 const MOST_TABLES = 6;
@@ -125,7 +126,7 @@ async function mergeTables(database: Database): Promise<void> {
 async function openWithRetry(shared: Shared): Promise<Database> {
   const { path, onWarning } = shared;
   const { Level } = await import("level");
-  const started = performance.now();
+  let [since, turn] = [performance.now(), lastOpened(path)];
   let [repaired, waited] = [false, false];
   for (;;) {
     const database: Database = new Level<string, Uint8Array>(path, { keyEncoding: "utf8", valueEncoding: "view" });
@@ -135,7 +136,9 @@ async function openWithRetry(shared: Shared): Promise<Database> {
       return database;
     } catch (cause) {
       if (isLocked(cause)) {
-        if (performance.now() - started > GIVE_UP)
+        const latest = lastOpened(path);
+        if (latest !== turn) [since, turn] = [performance.now(), latest];
+        if (performance.now() - since > GIVE_UP)
           throw new CacheError(
             "STORE_LOCKED",
             `Cannot open index "${path}": another process has kept it open for ${GIVE_UP / 1000} s`,
@@ -151,6 +154,11 @@ async function openWithRetry(shared: Shared): Promise<Database> {
       }
     }
   }
+}
+
+/** When a process opened the database last: LevelDB writes this file anew each time. Milliseconds; undefined before the first. */
+function lastOpened(path: string): number | undefined {
+  return statSync(join(path, "CURRENT"), { throwIfNoEntry: false })?.mtimeMs;
 }
 
 function isLocked(error: unknown): boolean {
