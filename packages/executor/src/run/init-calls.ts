@@ -23,6 +23,9 @@ const [SIGPIPE, SIGXFSZ] = [13, 25] as const;
 const SIG_DFL = 0;
 /** include/uapi/asm-generic/fcntl.h. */
 const F_SETFD = 2;
+const F_GETFL = 3;
+const F_SETFL = 4;
+const O_NONBLOCK = 0o4000;
 const STANDARD_STREAMS = [0, 1, 2] as const;
 /** The same on all architectures: it came after their tables were made one. */
 const SYS_MOUNT_SETATTR = 442;
@@ -146,8 +149,13 @@ export function raiseLoopback(): void {
 export function becomeProgram(path: string, args: readonly string[], env: readonly string[]): never {
   const setHandler = declare("void *signal(int number, intptr_t handler)");
   for (const signal of [SIGPIPE, SIGXFSZ]) setHandler(signal, SIG_DFL);
-  const setFlags = declare("int fcntl(int file, int command, int flags)");
-  for (const stream of STANDARD_STREAMS) check(setFlags(stream, F_SETFD, 0), "keep standard streams open");
+  const control = declare("int fcntl(int file, int command, int flags)");
+  for (const stream of STANDARD_STREAMS) {
+    check(control(stream, F_SETFD, 0), "keep standard streams open");
+    // Programs do not expect a write to fail because nobody has read for a while: what they wrote would be lost.
+    const flags = check(control(stream, F_GETFL, 0), "look at standard streams");
+    check(control(stream, F_SETFL, flags & ~O_NONBLOCK), "make standard streams wait");
+  }
   const call = declare("int execve(const char *path, const char **args, const char **env)");
   call(path, [...args, null], [...env, null]);
   const errno = koffi.errno();
@@ -159,8 +167,8 @@ function declare(signature: string): Call {
   return libc.func(signature);
 }
 
-function check(result: number, what: string): void {
-  if (result >= 0) return;
+function check(result: number, what: string): number {
+  if (result >= 0) return result;
   const errno = koffi.errno();
   const code = getSystemErrorName(-errno);
   throw Object.assign(new Error(`${what}: ${getSystemErrorMessage(-errno)} (${code})`), { code });

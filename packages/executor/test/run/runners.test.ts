@@ -286,6 +286,13 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
     expect([exitCode, stderr]).toEqual([1, expect.stringMatching(/\/ro\/f: Read-only.*\n.*\/etc\/hosts: Read-only/)]);
   });
 
+  test("gives streams whose writes wait for their reader: others would fail, and what they wrote be lost", async () => {
+    const { stdout } = await run(runner, "for i in 1 2; do sed -n 's/^flags:.//p' /proc/self/fdinfo/$i; done");
+    const flags = stdout.trim().split("\n");
+    expect(flags).toHaveLength(2);
+    expect(flags.map((each) => Number.parseInt(each, 8) & 0o4000)).toEqual([0, 0]);
+  });
+
   test("limits a tmpfs", async () => {
     const mounts = [{ type: "tmpfs", target: "/t", size: 64 * 1024 }] as const;
     const { stdout } = await run(runner, {
