@@ -1,5 +1,6 @@
+import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync } from "node:fs";
-import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
 import { CacheError } from "./errors.ts";
@@ -93,10 +94,9 @@ function makeDirectory(path: string): void {
 
 async function checkVersion(root: string): Promise<void> {
   const file = join(root, VERSION_FILE);
-  const text = await readFile(file, "utf8").catch(() => undefined);
-  if (text === undefined) return writeFile(file, `${VERSION}\n`);
-  const version = Number(text);
-  if (version === VERSION) return undefined;
+  const text = await readFile(file, "utf8").catch(() => "");
+  if (text === "") return writeVersion(file);
+  if (Number(text) === VERSION) return undefined;
   throw new CacheError(
     "FORMAT_UNSUPPORTED",
     `Cannot open store "${root}": its format is ${text.trim()}; this varve reads ${VERSION}`,
@@ -104,4 +104,11 @@ async function checkVersion(root: string): Promise<void> {
       hint: "Use the varve that made it, or another store with --store",
     },
   );
+}
+
+/** Whole from the start: other processes may open the new store at the same time. */
+async function writeVersion(file: string): Promise<void> {
+  const temporary = `${file}.${randomUUID()}`;
+  await writeFile(temporary, `${VERSION}\n`);
+  await rename(temporary, file);
 }

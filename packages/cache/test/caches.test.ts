@@ -1,7 +1,8 @@
 import { fork } from "node:child_process";
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { setTimeout } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
 import {
@@ -93,6 +94,26 @@ describe("openLocalStore()", () => {
     await (await openLocalStore(path))[Symbol.asyncDispose]();
     writeFileSync(join(path, "varve-store"), "99\n");
     await expect(openLocalStore(path)).rejects.toMatchObject({ code: "FORMAT_UNSUPPORTED" });
+  });
+
+  test("is opened by many at once where it was not yet", async () => {
+    for (let round = 0; round < 20; round += 1) {
+      const path = newPath();
+      const openings = Array.from({ length: 12 }, async (_, turn) => {
+        await setTimeout(turn / 4);
+        return openLocalStore(path);
+      });
+      for (const store of await Promise.all(openings)) await store[Symbol.asyncDispose]();
+      expect(readdirSync(path).filter((name) => name.startsWith("varve-store"))).toEqual(["varve-store"]);
+    }
+  });
+
+  test("is opened where its making was broken off", async () => {
+    const path = newPath();
+    mkdirSync(path);
+    writeFileSync(join(path, "varve-store"), "");
+    await (await openLocalStore(path))[Symbol.asyncDispose]();
+    expect(readFileSync(join(path, "varve-store"), "utf8")).toBe("1\n");
   });
 
   test("removes what dead processes left, and nothing of living ones", async () => {
