@@ -129,8 +129,9 @@ function rankPlatform(target: Platform, platform: Platform): number | undefined 
   if (target.os !== platform.os || platform.os === "unknown") return undefined;
   if (target.architecture !== platform.architecture)
     return NARROWER[target.architecture] === platform.architecture ? 100 - variantNumber(platform) : undefined;
+  if (target.variant === platform.variant) return 0;
   const distance = variantNumber(target) - variantNumber(platform);
-  return distance < 0 ? undefined : distance;
+  return distance > 0 ? distance : undefined;
 }
 
 function variantNumber({ architecture, variant }: Platform): number {

@@ -73,6 +73,13 @@ test("matchPlatform() finds a platform among any others", () => {
   );
 });
 
+test("matchPlatform() takes no other variant of the same number", () => {
+  const mips = { os: "linux", architecture: "mips64le" };
+  const soft = { ...mips, variant: "softfloat" };
+  expect(matchPlatform(soft, [{ platform: mips }])).toBeUndefined();
+  expect(matchPlatform(soft, [{ platform: mips }, { platform: soft }])).toEqual({ platform: soft });
+});
+
 test.each([
   ["linux/amd64", ["linux/arm64", "linux/amd64"], "linux/amd64"],
   ["linux/arm64", ["linux/arm/v7", "linux/arm64"], "linux/arm64"],
