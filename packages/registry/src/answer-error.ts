@@ -44,7 +44,9 @@ const HINTS: Readonly<Partial<Record<RegistryErrorCode, string>>> = {
 export async function answerError(response: Response, { action, subject }: Question): Promise<RegistryError> {
   const { status, url } = response;
   const errors = parseErrors(await readText(response));
-  const code = codeOf(status, { answered: errors[0]?.code ?? "", subject });
+  // Beside a missing blob, distribution tells what it found of it; that comes first and says less.
+  const telling = errors.find((each) => each.code === "MANIFEST_BLOB_UNKNOWN") ?? errors[0];
+  const code = codeOf(status, { answered: telling?.code ?? "", subject });
   const details = errors.map(({ code: each, message }) => [each, message].filter(Boolean).join(" ")).join("; ");
   const hint = HINTS[code];
   return new RegistryError(

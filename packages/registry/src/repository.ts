@@ -17,8 +17,9 @@ import {
   type TransferOptions,
   verifyContent,
 } from "@varve/oci";
+import type { RegistryError } from "./errors.ts";
 import { fetchBlob } from "./fetch-blob.ts";
-import { readBytes, readText } from "./http.ts";
+import { backOff, pause, readBytes, readText } from "./http.ts";
 import { listTags } from "./list-tags.ts";
 import { mountBlob, openUpload, sendUpload, type UploadRequest } from "./push-blob.ts";
 import { repositoryScope } from "./scopes.ts";
@@ -42,6 +43,14 @@ const ACCEPT = ACCEPTED.join(", ");
 const MAX_MANIFEST = 4 * 1024 * 1024;
 /** A registry looks at all that a manifest names before it answers: milliseconds. */
 const MANIFEST_TIMEOUT = 120_000;
+/** How often a manifest is sent whose blobs the registry does not see, though they were pushed. */
+const MANIFEST_TRIES = 3;
+
+/** Where a manifest is put: its tag or digest. */
+interface ManifestPlace {
+  readonly place: string;
+  readonly signal: AbortSignal | undefined;
+}
 
 /** Opens the repository that `reference` names; nothing is sent before it is used. Distribution spec 1.1. */
 export function openRepository(reference: Reference, settings: RegistrySettings = {}): Repository {
@@ -140,11 +149,21 @@ class HttpRepository implements Repository {
     await this.#putManifest(descriptor, bytes, { place: tag, signal });
   }
 
-  async #putManifest(
+  /** Again where blobs seem to be missing: in docker-registry they do for a moment, while another client commits the same. */
+  async #putManifest(descriptor: Descriptor, bytes: Uint8Array, place: ManifestPlace): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      const error = await this.#tryManifest(descriptor, bytes, place);
+      if (error === undefined) return;
+      if (error.code !== "MANIFEST_BLOB_UNKNOWN" || attempt === MANIFEST_TRIES) throw error;
+      await pause(backOff(attempt), place.signal);
+    }
+  }
+
+  async #tryManifest(
     { mediaType }: Descriptor,
     bytes: Uint8Array,
-    { place, signal }: { readonly place: string; readonly signal: AbortSignal | undefined },
-  ): Promise<void> {
+    { place, signal }: ManifestPlace,
+  ): Promise<RegistryError | undefined> {
     const response = await this.#transport.send(`/manifests/${place}`, {
       method: "PUT",
       headers: { "content-type": mediaType },
@@ -153,11 +172,12 @@ class HttpRepository implements Repository {
       ...this.#pushing(signal),
     });
     if (!response.ok)
-      throw await this.#transport.errorOf(response, {
+      return this.#transport.errorOf(response, {
         action: `push manifest "${place}" to "${this.registry}/${this.name}"`,
         subject: "manifest",
       });
     await readText(response);
+    return undefined;
   }
 
   tags({ signal }: TransferOptions = {}): Promise<readonly string[]> {

@@ -1,5 +1,6 @@
 import { answerError, type Question } from "./answer-error.ts";
 import { type Authorizer, createAuthorizer } from "./authorizer.ts";
+import type { RegistryError } from "./errors.ts";
 import { type HttpRequest, isElsewhere, readText, sendRequest } from "./http.ts";
 
 /** A request to a repository: to a path below its own, or to a URL that the registry gave. */
@@ -19,7 +20,7 @@ export interface Transport {
    */
   send(pathOrUrl: string, request: RepositoryRequest): Promise<Response>;
   /** The error for an answer that is not a success. */
-  errorOf(response: Response, question: Question): Promise<Error>;
+  errorOf(response: Response, question: Question): Promise<RegistryError>;
 }
 
 export interface TransportOptions {

@@ -121,6 +121,30 @@ test("a Retry-After that is too long to wait for ends in TOOMANYREQUESTS at once
   expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "GET"]);
 });
 
+const BLOB_UNSEEN = [
+  { code: "DIGEST_INVALID", message: "provided digest did not match uploaded content" },
+  { code: "MANIFEST_BLOB_UNKNOWN", message: "blob unknown to registry" },
+];
+
+function pushManifest(repository: Repository): Promise<void> {
+  const manifest = Buffer.from("{}");
+  return repository.push({ ...descriptorOf(manifest), mediaType: MEDIA_TYPES.manifest }, inChunks(manifest));
+}
+
+test("a manifest whose blobs the registry does not see yet is sent again", async () => {
+  const { server, repository } = await start((_, response, count) =>
+    count === 0 ? reply(response, 400, { body: { errors: BLOB_UNSEEN } }) : reply(response, 201),
+  );
+  await pushManifest(repository);
+  expect(server.seen.map(({ method }) => method)).toEqual(["PUT", "PUT"]);
+});
+
+test("a manifest whose blobs the registry never sees is given up after three times", async () => {
+  const { server, repository } = await start((_, response) => reply(response, 400, { body: { errors: BLOB_UNSEEN } }));
+  await expect(pushManifest(repository)).rejects.toMatchObject({ code: "MANIFEST_BLOB_UNKNOWN", retryable: false });
+  expect(server.seen).toHaveLength(3);
+});
+
 test("a connection that is reset is made again", async () => {
   const { server, repository } = await start((_, response, count) =>
     count < 2 ? void response.destroy() : reply(response, 200),
