@@ -1,17 +1,15 @@
 #!/usr/bin/env node
-// Plain JavaScript that every Node understands: an older one gets a clear line instead of a syntax error.
-import { spawn } from "node:child_process";
-import { existsSync } from "node:fs";
-import module, { createRequire } from "node:module";
-import { constants } from "node:os";
-import { dirname, join } from "node:path";
+// Plain JavaScript that every Node understands: an older one gets a clear line instead of a syntax error. CommonJS, which
+// Node starts sooner than modules.
+const { existsSync } = require("node:fs");
+const nodeModule = require("node:module");
+const path = require("node:path");
 
 const NEEDED = 24;
 
 function pinnedNode() {
   try {
-    const manifest = createRequire(import.meta.url).resolve("node/package.json");
-    return join(dirname(manifest), "bin", "node");
+    return path.join(path.dirname(require.resolve("node/package.json")), "bin", "node");
   } catch {
     return undefined;
   }
@@ -19,9 +17,9 @@ function pinnedNode() {
 
 /** What is published has its sources bundled; beside the sources themselves the bundle may be older than they are. */
 function usesBundle() {
-  const isPublished = !existsSync(new URL("../src", import.meta.url));
+  const isPublished = !existsSync(path.join(__dirname, "../src"));
   const isWanted = isPublished || process.env.VARVE_BUNDLE === "1";
-  return isWanted && existsSync(new URL("../bundle/main.js", import.meta.url));
+  return isWanted && existsSync(path.join(__dirname, "../bundle/main.js"));
 }
 
 function refuse() {
@@ -32,6 +30,8 @@ function refuse() {
 }
 
 function runWith(program) {
+  const { spawn } = require("node:child_process");
+  const { constants } = require("node:os");
   // In a group of its own: a signal to our whole group (Ctrl-C, timeout) would reach it a second time beside the one
   // handed on, and a second signal means to end at once, without cleaning up.
   const child = spawn(program, process.argv.slice(1), {
@@ -53,7 +53,7 @@ if (pinned !== undefined) {
 } else if (isOld) {
   refuse();
 } else {
-  module.enableCompileCache?.();
-  const { main } = await import(usesBundle() ? "../bundle/main.js" : "../dist/main.js");
-  await main(process.argv.slice(2));
+  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache();
+  if (usesBundle()) void require("../bundle/main.js").main(process.argv.slice(2));
+  else void import("../dist/main.js").then(({ main }) => main(process.argv.slice(2)));
 }

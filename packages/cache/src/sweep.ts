@@ -4,8 +4,6 @@ import { join } from "node:path";
 import { promisify } from "node:util";
 import { isProcessAlive } from "./process-identity.ts";
 
-const run = promisify(execFile);
-
 /** Removes what processes that are gone left in `tmp/`, `mounts/` and `leases/`, mounts included. */
 export async function sweepLeftovers(root: string): Promise<void> {
   for (const parent of ["tmp", "mounts", "leases"]) {
@@ -23,7 +21,8 @@ function isLeftover(name: string): boolean {
 
 /** Removes a directory tree; what is still mounted in it is unmounted first, never emptied. */
 export async function removeTree(path: string): Promise<void> {
-  for (const mount of await mountsBelow(path)) await run("umount", ["--lazy", mount]).catch(() => undefined);
+  for (const mount of await mountsBelow(path))
+    await promisify(execFile)("umount", ["--lazy", mount]).catch(() => undefined);
   if ((await mountsBelow(path)).length > 0) return;
   await rm(path, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined);
 }

@@ -10,8 +10,6 @@ import type { BuildOptions } from "../session.ts";
 import { gitCredentials } from "./git-credentials.ts";
 import { type SelectedRoot, selectPath } from "./selection.ts";
 
-const run = promisify(execFile);
-
 /** A repository's files at one commit, which are fetched when they are asked for. */
 export interface Repository {
   root(): Promise<SelectedRoot>;
@@ -157,7 +155,7 @@ const GIT = 'umask 022; exec git "$@"';
 
 async function runGit(args: readonly string[], remote: string, { directory, signal, env }: CheckOut): Promise<string> {
   try {
-    const { stdout } = await run("sh", ["-c", GIT, "git", "-c", "protocol.ext.allow=never", ...args], {
+    const { stdout } = await promisify(execFile)("sh", ["-c", GIT, "git", "-c", "protocol.ext.allow=never", ...args], {
       cwd: directory,
       signal,
       env: { ...process.env, GIT_TERMINAL_PROMPT: "0", GIT_CONFIG_NOSYSTEM: "1", ...env },
