@@ -4,6 +4,7 @@
 const { existsSync } = require("node:fs");
 const nodeModule = require("node:module");
 const path = require("node:path");
+const { setFlagsFromString } = require("node:v8");
 
 const NEEDED = 24;
 
@@ -20,6 +21,12 @@ function usesBundle() {
   const isPublished = !existsSync(path.join(__dirname, "../src"));
   const isWanted = isPublished || process.env.VARVE_BUNDLE === "1";
   return isWanted && existsSync(path.join(__dirname, "../bundle/main.js"));
+}
+
+/** Has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. Costs no time that can be measured. */
+function keepMemoryLow() {
+  setFlagsFromString("--heap-growing-percent=50");
+  setFlagsFromString("--semi-space-growth-factor=1");
 }
 
 function refuse() {
@@ -54,6 +61,7 @@ if (pinned !== undefined) {
   refuse();
 } else {
   if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache();
+  keepMemoryLow();
   if (usesBundle()) void require("../bundle/main.js").main(process.argv.slice(2));
   else void import("../dist/main.js").then(({ main }) => main(process.argv.slice(2)));
 }

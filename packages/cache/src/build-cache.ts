@@ -86,6 +86,10 @@ class TieredCache implements OpenBuildCache {
     this.#uploads = createUploads({ behind: this.#behind, blobs: this.content, onWarning });
   }
 
+  get isShared(): boolean {
+    return this.#behind.length > 0;
+  }
+
   async find(key: CacheKey): Promise<FoundRecord | undefined> {
     const found = (await this.#findLocal(key)) ?? (await this.#findRemote(key));
     return found === undefined ? undefined : this.#count(found);

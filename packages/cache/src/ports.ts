@@ -53,6 +53,8 @@ export type Turn =
 export interface BuildCache {
   /** Blobs of all records it gave. A stream ends with `CONTENT_LOST` where no cache has the blob any more. */
   readonly content: ContentSource;
+  /** True where caches of others stand behind the store. */
+  readonly isShared: boolean;
   find(key: CacheKey): Promise<FoundRecord | undefined>;
   /** Takes what makes the plan of the whole build, so that a cache far away can be asked once for all of it. */
   foresee(plan: () => Promise<ResolveRequest>): void;

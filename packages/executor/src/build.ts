@@ -74,7 +74,7 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   };
   const steps = [...new Set(graphs.flatMap((graph) => graph.steps))];
   onEvent({ type: "graph", steps });
-  const session = createSession(steps, { ...options, signal, onEvent });
+  const session = createSession(steps, { ...options, signal, onEvent }, { packsEarly: true });
   const { resolve, workOf } = createResolver(session);
   options.cache.foresee(() => planSteps(graphs, workOf));
   const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
@@ -88,6 +88,7 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
       ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
       : error;
   } finally {
+    await Promise.allSettled(session.background);
     await orWarn(() => session.explainer.save(), options);
   }
 }
@@ -105,7 +106,11 @@ function count(event: BuildEvent, counts: Counts): void {
 }
 
 /** What the steps of one build share. */
-export function createSession(steps: readonly Step[], options: BuildOptions): Session {
+export function createSession(
+  steps: readonly Step[],
+  options: BuildOptions,
+  { packsEarly }: Pick<Session, "packsEarly">,
+): Session {
   const runner = once(() => selectRunner(options.runner));
   const snapshotter = once(async () =>
     selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
@@ -113,6 +118,8 @@ export function createSession(steps: readonly Step[], options: BuildOptions): Se
   const contexts = new Map<string, OpenContext>();
   return {
     options,
+    packsEarly,
+    background: new Set(),
     runner,
     snapshotter,
     explainer: createExplainer(steps, options.store.memo, lineageName(options)),

@@ -1,8 +1,8 @@
 import type { RecordLayer } from "@varve/cache";
-import { type Entry, packLayer } from "@varve/layer";
-import type { Digest } from "@varve/oci";
-import { openEarlierSegments, rememberSegments } from "./earlier-segments.ts";
+import { type Entry, packLayer, type PackedLayer } from "@varve/layer";
+import { lineageOf, openEarlierSegments, rememberSegments } from "./earlier-segments.ts";
 import { storeLayerIndex } from "./layers.ts";
+import type { LayerStep } from "./resolve.ts";
 import type { BuildOptions } from "./session.ts";
 
 export interface CommittedLayer {
@@ -18,17 +18,14 @@ export interface SegmentCounts {
   readonly reused: number;
 }
 
-/**
- * Makes a layer of `entries`: the blob and its index are in the store when it returns. Where a layer with the same
- * content digest is known, that one is given, bytes and all, so that all that stands on it stays valid.
- * `lineage` names what the layer is another state of: what both have in common is not compressed again.
- */
-export async function commitLayer(
+/** Packs what a step made into the store; what it has in common with the last layer of this step is not compressed again. */
+export async function packStep(
+  step: LayerStep,
   entries: readonly Entry[],
-  lineage: Digest,
   options: BuildOptions,
-): Promise<CommittedLayer> {
-  const { store, cache, compression, signal } = options;
+): Promise<PackedLayer> {
+  const { store, compression, signal } = options;
+  const lineage = lineageOf(step, options);
   const earlier = await openEarlierSegments(lineage, options);
   const packed = await packLayer(entries, {
     store: store.content,
@@ -36,9 +33,17 @@ export async function commitLayer(
     signal,
     ...(earlier === undefined ? {} : { reuse: earlier }),
   });
-  const segments = { total: packed.segmentDigests.length, reused: packed.reused };
   store.use([packed.layer.descriptor.digest]);
   await rememberSegments(lineage, packed, options);
+  return packed;
+}
+
+/**
+ * Makes a packed layer one that records may name: its blob and its index are in the store. Where a layer with the same
+ * content digest is known, that one is given, bytes and all, so that all that stands on it stays valid.
+ */
+export async function commitLayer(packed: PackedLayer, { store, cache }: BuildOptions): Promise<CommittedLayer> {
+  const segments = { total: packed.segmentDigests.length, reused: packed.reused };
   const known = await cache.findLayer(packed.contentDigest);
   if (known !== undefined && known.descriptor.mediaType === packed.layer.descriptor.mediaType) {
     return { layer: known, isNew: known.diffId === packed.layer.diffId, segments };

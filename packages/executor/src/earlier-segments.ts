@@ -1,6 +1,9 @@
 import { closeSync, openSync, readSync } from "node:fs";
+import { stepDigest } from "@varve/cache-key";
+import { stepDefinition } from "@varve/graph";
 import type { PackedLayer, Segment, SegmentReuse } from "@varve/layer";
 import { type Digest, digestOf } from "@varve/oci";
+import type { LayerStep } from "./resolve.ts";
 import type { BuildOptions, Compression } from "./session.ts";
 
 /** What is remembered of a blob: where its segments are, and what their bytes are verified by. */
@@ -17,6 +20,12 @@ const NAMESPACE = "segments/1";
 const SMALLEST = 1024 * 1024;
 
 type Options = Pick<BuildOptions, "store" | "compression">;
+
+/** What stays of a step when its inputs and what is beneath it change: its words, and where its context is. */
+export function lineageOf(step: LayerStep, { contexts }: Pick<BuildOptions, "contexts">): Digest {
+  const context = digestOf(Buffer.from(contexts.get("")?.path ?? ""));
+  return stepDigest({ definition: stepDefinition(step), inputs: [context] });
+}
 
 /** The segments of the last blob of this lineage, where it is still in the store; made at the same compression. */
 export async function openEarlierSegments(lineage: Digest, options: Options): Promise<SegmentReuse | undefined> {

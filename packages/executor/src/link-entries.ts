@@ -1,12 +1,11 @@
 import type { Entry } from "@varve/layer";
 
 /** The same entries, in which files that are one in their tree (`inode`) are one file and hard links to it. */
-export function linkEntries(entries: Iterable<Entry>): readonly Entry[] {
+export function* linkEntries(entries: Iterable<Entry>): Generator<Entry> {
   const first = new Map<string, string>();
-  return Array.from(entries, (entry) => {
-    if (entry.inode === undefined) return entry;
-    const linkname = first.get(entry.inode);
-    if (linkname === undefined) first.set(entry.inode, entry.path);
-    return linkname === undefined ? entry : { ...entry, type: "hardlink", linkname, size: 0 };
-  });
+  for (const entry of entries) {
+    const linkname = entry.inode === undefined ? undefined : first.get(entry.inode);
+    if (entry.inode !== undefined && linkname === undefined) first.set(entry.inode, entry.path);
+    yield linkname === undefined ? entry : { ...entry, type: "hardlink", linkname, size: 0 };
+  }
 }

@@ -31,7 +31,7 @@ export async function predict(
   options: BuildOptions,
 ): Promise<readonly StepPrediction[]> {
   const steps = [...new Set(graphs.flatMap((graph) => graph.steps))];
-  const session = createSession(steps, options);
+  const session = createSession(steps, options, { packsEarly: false });
   const outlooks = new Map<Step, Outlook>();
   const predictions: StepPrediction[] = [];
   for (const step of steps) {

@@ -1,9 +1,7 @@
 import { CacheError, type FoundRecord } from "@varve/cache";
-import { stepDigest } from "@varve/cache-key";
-import { type FromStep, type Step, stepDefinition } from "@varve/graph";
+import type { FromStep, Step } from "@varve/graph";
 import type { Entry } from "@varve/layer";
-import { type Digest, digestOf } from "@varve/oci";
-import { commitLayer } from "./commit-layer.ts";
+import { commitLayer, packStep } from "./commit-layer.ts";
 import { StepError } from "./errors.ts";
 import type { StepInput } from "./explain/current-build.ts";
 import { orWarn } from "./explain/or-warn.ts";
@@ -11,6 +9,7 @@ import { type CheapParts, createCheapKey, type StepKey } from "./keys.ts";
 import { addLayer, createRootfs, type Rootfs, type RootfsLayer } from "./rootfs.ts";
 import type { BuildOptions, MadeLayer, Session } from "./session.ts";
 import { createCopyWork } from "./steps/copy-step.ts";
+import type { EarlyLayer } from "./steps/early-layer.ts";
 import { createRunWork } from "./steps/run-step.ts";
 import { createWorkdirWork } from "./steps/workdir-step.ts";
 
@@ -28,7 +27,9 @@ export interface StepWork {
 
 /** A layer's entries, and what to do with the files behind them once the layer is stored. */
 export interface MadeEntries {
-  readonly entries: readonly Entry[];
+  readonly entries: () => readonly Entry[];
+  /** The layer of these entries, where it is packed already. */
+  readonly early?: EarlyLayer;
   /** Keeps the files as the extracted layer at `path`; undefined: they belong to someone else. */
   readonly keep?: (path: string) => Promise<void>;
   /** Removes what was made for the step. */
@@ -245,9 +246,10 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
   options.onEvent({ type: "step-started", step, time: started, ...(reason === undefined ? {} : { reason }) });
   const made = await work.make();
   try {
-    const { layer, isNew, segments } = await commitLayer(made.entries, lineageOf(step, options), options);
+    const packed = made.early?.packed ?? (await packStep(step, made.entries(), options));
+    const { layer, isNew, segments } = await commitLayer(packed, options);
     if (isNew) await made.keep?.(options.store.layerPath(layer.diffId));
-    const duration = Date.now() - started;
+    const duration = Date.now() - started + (made.early?.duration ?? 0);
     const createdAt = new Date(started).toISOString();
     for (const key of keys) {
       await options.cache.put(
@@ -261,12 +263,6 @@ async function make(step: LayerStep, { work, keys }: Making, session: Session): 
   } finally {
     await made.dispose?.();
   }
-}
-
-/** What stays of a step when its inputs and what is beneath it change: its words, and where its context is. */
-function lineageOf(step: LayerStep, { contexts }: Session["options"]): Digest {
-  const context = digestOf(Buffer.from(contexts.get("")?.path ?? ""));
-  return stepDigest({ definition: stepDefinition(step), inputs: [context] });
 }
 
 /** The error with its place, told once: a step that fails because its input did is no news. */

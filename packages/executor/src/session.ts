@@ -58,6 +58,10 @@ export interface Session {
   snapshotter(): Promise<Snapshotter>;
   /** @throws StepError `CONTEXT_INVALID` where there is none of this name. */
   context(name: string): OpenContext;
+  /** Whether layers may be packed while their files are read to be keyed. */
+  readonly packsEarly: boolean;
+  /** Work that nobody waits for; the build does not end before it. */
+  readonly background: Set<Promise<unknown>>;
   /** Steps that are being made now, by key: two platforms' graphs make a common step once. */
   readonly making: Map<CacheKey, Promise<MadeLayer>>;
 }

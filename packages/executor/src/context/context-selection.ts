@@ -1,9 +1,10 @@
+import type { Entry } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import type { SelectedRoot } from "../copy/selection.ts";
 import { selectionDigest } from "../copy/selection-digest.ts";
 import type { ContextTree } from "./context-tree.ts";
 import { createContextTree } from "./context-tree.ts";
-import { contextChanged, type ContextFile } from "./file-digests.ts";
+import { contextChanged, type ContextFile, type ReadFiles } from "./file-digests.ts";
 import { timeNow } from "./file-stamp.ts";
 import type { OpenContext } from "./open-context.ts";
 import { createSelectionMemo } from "./selection-memo.ts";
@@ -11,6 +12,8 @@ import { createSelectionMemo } from "./selection-memo.ts";
 /** Files of a context that a step reads. */
 export interface ContextSelection {
   readonly digest: Digest;
+  /** The roots, where the context had to be walked for the digest. */
+  readonly walked: readonly SelectedRoot[] | undefined;
   /** With the digests of all files. Walks the context where that was not done yet; one walk for all who ask. */
   roots(): Promise<readonly SelectedRoot[]>;
 }
@@ -19,6 +22,8 @@ export interface SelectionQuery {
   /** All that `select` depends on besides the tree. */
   readonly words: readonly string[];
   readonly select: (tree: ContextTree) => readonly SelectedRoot[];
+  /** Reads all files that were selected for the sake of more than their digests, or nothing. */
+  readonly read?: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
 }
 
 /**
@@ -34,7 +39,7 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
     const { roots, tree } = await walk(context, query);
     const digest = selectionDigest(roots);
     await memo.remember(digest, tree.seen(), started);
-    return { digest, roots: async () => roots };
+    return { digest, walked: roots, roots: async () => roots };
   }
   let loading: Promise<readonly SelectedRoot[]> | undefined;
   const load = async (): Promise<readonly SelectedRoot[]> => {
@@ -42,7 +47,7 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
     if (selectionDigest(roots) !== recalled) throw contextChanged(context.source.path);
     return roots;
   };
-  return { digest: recalled, roots: () => (loading ??= load()) };
+  return { digest: recalled, walked: undefined, roots: () => (loading ??= load()) };
 }
 
 async function walk(
@@ -52,7 +57,7 @@ async function walk(
   const tree = createContextTree(context.source);
   const selected = query.select(tree);
   const files = selected.flatMap((root) => filesOf(root, tree));
-  const digests = await context.digests.digestAll(files);
+  const digests = await context.digests.digestAll(files, async () => query.read?.(selected));
   await context.digests.save();
   const byPath = new Map(files.map(({ path }, position) => [path, digests[position]!]));
   return { roots: selected.map((root) => complete(root, byPath)), tree };
@@ -60,12 +65,12 @@ async function walk(
 
 function filesOf({ entry, children }: SelectedRoot, tree: ContextTree): readonly ContextFile[] {
   const files: ContextFile[] = [];
-  const add = (path: string, type: string): void => {
+  const add = (path: string, { type, content }: Entry): void => {
     const stamp = type === "file" ? tree.stamp(path) : undefined;
-    if (stamp !== undefined) files.push({ path, stamp });
+    if (stamp !== undefined) files.push({ path, stamp, content });
   };
-  add(entry.path, entry.type);
-  for (const child of children) add(below(entry.path, child.path), child.type);
+  add(entry.path, entry);
+  for (const child of children) add(below(entry.path, child.path), child);
   return files;
 }
 
@@ -75,7 +80,7 @@ function complete(root: SelectedRoot, digests: ReadonlyMap<string, Digest>): Sel
   return { ...root, entry: withDigest(root.entry, digests.get(top)), children };
 }
 
-function withDigest(entry: SelectedRoot["entry"], digest: Digest | undefined): SelectedRoot["entry"] {
+function withDigest(entry: Entry, digest: Digest | undefined): Entry {
   return digest === undefined || entry.type !== "file" ? entry : { ...entry, digest };
 }
 

@@ -1,5 +1,5 @@
 import type { Memo } from "@varve/cache";
-import { digestPaths } from "@varve/layer";
+import { digestPaths, type Entry } from "@varve/layer";
 import { type Digest, digestOf, hexOf } from "@varve/oci";
 import { StepError } from "../errors.ts";
 import type { ContextSource } from "./context-tree.ts";
@@ -8,8 +8,11 @@ import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
 
 /** Digests of a context's files, remembered from build to build by what lstat says of them. */
 export interface FileDigests {
-  /** The digests of files, in their order. @throws StepError `CONTEXT_CHANGED`, `CONTEXT_INVALID`. */
-  digestAll(files: readonly ContextFile[]): Promise<readonly Digest[]>;
+  /**
+   * The digests of files, in their order. Where many are unknown, `read` is asked first.
+   * @throws StepError `CONTEXT_CHANGED`, `CONTEXT_INVALID`.
+   */
+  digestAll(files: readonly ContextFile[], read?: () => Promise<ReadFiles | undefined>): Promise<readonly Digest[]>;
   /** Stores what was learnt, for the next build. */
   save(): Promise<void>;
 }
@@ -19,7 +22,15 @@ export interface ContextFile {
   /** In the context. */
   readonly path: string;
   readonly stamp: FileStamp;
+  /** What its digest is known by where it is read together with others. */
+  readonly content?: Entry["content"] | undefined;
 }
+
+/** Digests of files that were read, by their contents. */
+export type ReadFiles = ReadonlyMap<Entry["content"], Digest>;
+
+const MANY_FILES = 2000;
+const MANY_BYTES = 4 * 1024 * 1024;
 
 interface Fresh extends Pick<ContextFile, "stamp"> {
   readonly digest: Digest;
@@ -38,13 +49,14 @@ export function openFileDigests(source: ContextSource, memo: Memo): FileDigests 
   let saved = 0;
   const load = (): Promise<Remembered> => (known ??= loadTable(memo, name));
   return {
-    async digestAll(files) {
+    async digestAll(files, read) {
       const remembered = await load();
-      const find = ({ path, stamp }: ContextFile): Digest | undefined => remembered.find(path, stamp);
+      const find = ({ path, stamp }: Pick<ContextFile, "path" | "stamp">): Digest | undefined =>
+        remembered.find(path, stamp);
       const found = files.map((file) => fresh.get(file.path)?.digest ?? find(file));
       const missing = files.filter((_, position) => found[position] === undefined);
       const started = timeNow();
-      const learnt = await readDigests(source, missing);
+      const learnt = await readMissing(source, missing, read);
       for (const [position, { path, stamp }] of missing.entries())
         fresh.set(path, { stamp, digest: learnt[position]!, isSettled: isSettled(stamp, started) });
       let next = 0;
@@ -97,6 +109,27 @@ function mergeTable(before: PackedTable | undefined, fresh: ReadonlyMap<string, 
   for (const { digest } of fresh.values()) end += rows.write(hexOf(digest), end, "hex");
   const paths = [...kept.map((position) => before!.paths[position]!), ...fresh.keys()];
   return { paths, stamps: new StampColumn(numbers), rows };
+}
+
+async function readMissing(
+  source: ContextSource,
+  files: readonly ContextFile[],
+  read: (() => Promise<ReadFiles | undefined>) | undefined,
+): Promise<readonly Digest[]> {
+  const found = areMany(files.map(({ stamp }) => ({ size: Number(stamp.size) }))) ? await read?.() : undefined;
+  if (found === undefined) return readDigests(source, files);
+  const digests = files.map(({ content }) => found.get(content));
+  const left = await readDigests(
+    source,
+    files.filter((_, position) => digests[position] === undefined),
+  );
+  let next = 0;
+  return digests.map((digest) => digest ?? left[next++]!);
+}
+
+/** True for files of which reading takes so long that it is worth being done together with other work. */
+export function areMany(files: readonly { readonly size: number }[]): boolean {
+  return files.length >= MANY_FILES || files.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES;
 }
 
 async function readDigests({ path: root }: ContextSource, files: readonly ContextFile[]): Promise<readonly Digest[]> {

@@ -13,7 +13,7 @@ export function contextInput({
 }: {
   /** The source as it was written. */
   readonly name: string;
-  readonly selection: ContextSelection;
+  readonly selection: Pick<ContextSelection, "digest" | "roots">;
   readonly source: ContextSource;
 }): ContextInput {
   return {

@@ -1,5 +1,5 @@
 import { digestOrdered, type Entry, sortEntries } from "@varve/layer";
-import type { Digest } from "@varve/oci";
+import { type Digest, digestOf } from "@varve/oci";
 import { linkEntries } from "../link-entries.ts";
 import type { SelectedRoot } from "./selection.ts";
 
@@ -8,12 +8,27 @@ import type { SelectedRoot } from "./selection.ts";
  * All files must have their digests.
  */
 export function selectionDigest(roots: readonly SelectedRoot[]): Digest {
-  const tops = roots.map((root, position) => ({ root, top: `${position}/${root.name}` }));
-  const sorted = tops.toSorted((a, b) => (a.top < b.top ? -1 : 1));
-  return digestOrdered(sorted.flatMap(({ root, top }) => linkEntries(placeBelow(root, top))));
+  return digestOrdered(entriesOf(roots));
 }
 
-/** In the order of a layer. */
+/** The same of roots whose files are not read yet: what their bytes are is left out. */
+export function selectionShape(roots: readonly SelectedRoot[]): Digest {
+  return digestOrdered(withoutBytes(entriesOf(roots)));
+}
+
+function* withoutBytes(entries: Iterable<Entry>): Generator<Entry> {
+  for (const entry of entries) yield entry.type === "file" ? { ...entry, digest: noBytes } : entry;
+}
+
+const noBytes = digestOf(new Uint8Array());
+
+/** In the order of a layer; one after the other, for they may be many. */
+function* entriesOf(roots: readonly SelectedRoot[]): Generator<Entry> {
+  const tops = roots.map((root, position) => ({ root, top: `${position}/${root.name}` }));
+  for (const { root, top } of tops.toSorted((a, b) => (a.top < b.top ? -1 : 1)))
+    yield* linkEntries(placeBelow(root, top));
+}
+
 function* placeBelow({ entry, children }: SelectedRoot, top: string): Generator<Entry> {
   yield { ...entry, path: top };
   for (const child of sortEntries(children)) yield { ...child, path: `${top}/${child.path}` };

@@ -19,24 +19,36 @@ import { hideUserinfo } from "../explain/hide-secrets.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { type Session, undatedTime } from "../session.ts";
+import { createEarlyPacking, type EarlyPacking } from "./early-layer.ts";
 import type { StepWork } from "../resolve.ts";
 
-/** A source whose files are known: what it selected, how it is placed, and the digest that stands for it in keys. */
-interface OpenSource {
+/** What a source selected, and how it is placed. */
+interface PlacedSource {
   readonly roots: () => Promise<readonly SelectedRoot[]>;
   /** Archives among the roots are unpacked. */
   readonly unpack: boolean;
+}
+
+/** A source whose files are known, with the digest that stands for it in keys. */
+interface OpenSource extends PlacedSource {
   readonly digest: Digest;
 }
 
 /** Everything of a COPY or ADD that needs its inputs; `resolve` gives a step's rootfs. */
 export function createCopyWork(step: CopyStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
   const definition = stepDefinition(step);
-  const sources = lazy(() => openSources(step, session, resolve));
-  const parent = lazy(() => resolve(step.parent));
-  const staged = lazy(async () => {
-    const base = await openBase(step, session, parent);
-    return placeSources(step, await sources(), { base, session });
+  const stage = async (placed: readonly PlacedSource[], on: Step): Promise<StagedTree> =>
+    placeSources(step, placed, { base: await openBase(step, session, () => resolve(on)), session });
+  const early = createEarlyPacking(step, {
+    session,
+    resolve,
+    stage: (roots, on) => stage([{ roots: async () => roots, unpack: false }], on),
+  });
+  const sources = lazy(() => openSources(step, { session, resolve, early }));
+  const staged = lazy(async () => stage(await sources(), step.parent));
+  const view = lazy(async () => {
+    const layer = await early.layer();
+    return layer?.base === step.parent ? layer.view : (await staged()).viewDigest();
   });
   const hasStageSource = step.sources.some((source) => source.type === "path" && source.from.type === "step");
   const keyOf = async (inputs: readonly Digest[], parentDigest: Digest | undefined): Promise<StepKey> =>
@@ -51,10 +63,15 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
     preciseKey:
       step.link && !hasStageSource
         ? undefined
-        : async () => keyOf(await sourceDigests(), step.link ? undefined : (await staged()).viewDigest()),
+        : async () => keyOf(await sourceDigests(), step.link ? undefined : await view()),
     inputs: () =>
       Promise.all(step.sources.map((source, position) => noteSource(source, { position, session, sources }))),
-    make: async () => ({ entries: (await staged()).entries() }),
+    async make() {
+      const layer = await early.layer();
+      if (layer !== undefined && layer.view === (await view())) return { early: layer, entries: () => [] };
+      const tree = await staged();
+      return { entries: () => tree.entries() };
+    },
   };
 }
 
@@ -111,18 +128,15 @@ async function openBase(step: CopyStep, session: Session, parent: () => Promise<
   return needsNames ? (await session.layers.extractedTree(rootfs)).tree : session.layers.tree(rootfs);
 }
 
-async function openSources(
-  step: CopyStep,
-  session: Session,
-  resolve: (step: Step) => Promise<Rootfs>,
-): Promise<readonly OpenSource[]> {
-  return Promise.all(step.sources.map((source) => openSource(source, { step, session, resolve })));
-}
-
 interface SourceContext {
   readonly step: CopyStep;
   readonly session: Session;
   readonly resolve: (step: Step) => Promise<Rootfs>;
+  readonly early: EarlyPacking;
+}
+
+function openSources(step: CopyStep, context: Omit<SourceContext, "step">): Promise<readonly OpenSource[]> {
+  return Promise.all(step.sources.map((source) => openSource(source, { step, ...context })));
 }
 
 async function openSource(source: CopySource, context: SourceContext): Promise<OpenSource> {
@@ -183,7 +197,7 @@ function openInline(source: Extract<CopySource, { type: "inline" }>, mtime: bigi
 
 async function openPath(
   source: Extract<CopySource, { type: "path" }>,
-  { step, session, resolve }: SourceContext,
+  { step, session, resolve, early }: SourceContext,
 ): Promise<OpenSource> {
   const unpack = step.unpack ?? step.instruction === "ADD";
   const { exclude, parents } = step;
@@ -196,7 +210,11 @@ async function openPath(
     });
   if (source.from.type === "context") {
     const words = ["copy", source.path, parents ? "parents" : "", ...exclude];
-    return { unpack, ...(await session.context(source.from.name).select({ words, select })) };
+    const context = session.context(source.from.name);
+    if (unpack || step.sources.length > 1) return { unpack, ...(await context.select({ words, select })) };
+    const selection = await context.select({ words, select, read: early.read });
+    if (selection.walked !== undefined) early.start(selection.digest, selection.walked);
+    return { unpack, ...selection };
   }
   const { tree } = await session.layers.extractedTree(await resolve(source.from.step));
   const roots = await Promise.all(select(tree).map(withDigests));
@@ -215,7 +233,7 @@ interface PlaceContext {
 
 async function placeSources(
   step: CopyStep,
-  sources: readonly OpenSource[],
+  sources: readonly PlacedSource[],
   { base, session }: PlaceContext,
 ): Promise<StagedTree> {
   const tree = createStagedTree(base);
@@ -241,7 +259,7 @@ function stepOwner(step: CopyStep, base: FileTree, tree: StagedTree): Owner | un
 
 interface RootContext {
   readonly placement: Placement;
-  readonly source: OpenSource;
+  readonly source: PlacedSource;
   readonly session: Session;
 }
 

@@ -52,7 +52,7 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
     await runProcess(step, { session, snapshot, user, mounts });
     const entries = await snapshot.diff();
     const owned = stack.move();
-    return { entries, keep: (path) => snapshot.commit(path), dispose: () => owned.disposeAsync() };
+    return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose: () => owned.disposeAsync() };
   } catch (error) {
     await stack.disposeAsync();
     throw error;

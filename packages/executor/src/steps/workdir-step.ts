@@ -20,7 +20,10 @@ export function createWorkdirWork(
     cheapParts: async () => ({ definition, inputs: [], parent: step.parent }),
     preciseKey: async () => createStepKey({ definition, inputs: [], parent: (await stage()).viewDigest() }),
     inputs: async () => [],
-    make: async () => ({ entries: (await stage()).entries() }),
+    async make() {
+      const tree = await stage();
+      return { entries: () => tree.entries() };
+    },
   };
 }
 
