@@ -1,4 +1,5 @@
-/** System calls that node does not have, for the init program alone: koffi takes 9 ms to load. */
+/** System calls that node does not have, for the init programs alone: koffi takes 9 ms to load. */
+import { openSync, readdirSync } from "node:fs";
 import { createRequire } from "node:module";
 import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 import { ProgramError } from "./program-error.ts";
@@ -23,12 +24,14 @@ const [SIGPIPE, SIGXFSZ] = [13, 25] as const;
 const SIG_DFL = 0;
 /** include/uapi/asm-generic/fcntl.h. */
 const F_SETFD = 2;
+const FD_CLOEXEC = 1;
 const F_GETFL = 3;
 const F_SETFL = 4;
 const O_NONBLOCK = 0o4000;
 const STANDARD_STREAMS = [0, 1, 2] as const;
 /** The same on all architectures: it came after their tables were made one. */
 const SYS_MOUNT_SETATTR = 442;
+const SYS_CLOSE_RANGE = 436;
 const SYS_PIVOT_ROOT: Readonly<Record<string, number>> = {
   x64: 155,
   arm64: 41,
@@ -39,6 +42,20 @@ const SYS_PIVOT_ROOT: Readonly<Record<string, number>> = {
   riscv64: 41,
   s390x: 217,
 };
+const SYS_KEYCTL: Readonly<Record<string, number>> = {
+  x64: 250,
+  arm64: 219,
+  arm: 311,
+  ia32: 288,
+  loong64: 219,
+  ppc64: 271,
+  riscv64: 219,
+  s390x: 280,
+};
+/** include/uapi/linux/keyctl.h, close_range.h. */
+const KEYCTL_JOIN_SESSION_KEYRING = 1;
+const CLOSE_RANGE_CLOEXEC = 4;
+const LAST_FILE = 0xff_ff_ff_ff;
 /** RLIMIT_ numbers: asm-generic/resource.h. */
 const RESOURCES: readonly string[] = [
   "CPU",
@@ -89,11 +106,17 @@ export function setMountFlags(target: string, flags: number, reach: "all" | "alo
   mount("none", target, { flags: MS_REMOUNT | MS_BIND | flags });
 }
 
-/** Makes the working directory, a mount point, the root of this mount namespace and lets go of the old one. */
+/**
+ * Makes the working directory, a mount point, the root of this mount namespace and lets go of the old one. Read-only: a
+ * process can reach the program that it was before, as /proc/self/exe, and must not write to the machine's own.
+ */
 export function pivotRoot(): void {
   const number = SYS_PIVOT_ROOT[process.arch];
   if (number === undefined) throw new Error(`pivot_root is not known for ${process.arch}`);
+  const old = openSync("/", "r");
   check(declare("long syscall(long number, const char *root, const char *old)")(number, ".", "."), "pivot_root");
+  check(declare("int fchdir(int file)")(old), "enter the old root");
+  setMountFlags(".", MOUNT_FLAGS["ro"] ?? 0);
   check(declare("int umount2(const char *target, int flags)")(".", MNT_DETACH), "umount the old root");
   process.chdir("/");
 }
@@ -125,6 +148,26 @@ export function dropCapabilities(numbers: readonly number[]): void {
       check(-1, `drop capability ${number}`);
     }
   }
+}
+
+/** Joins a session keyring that is new and empty, where the kernel has keyrings and lets this process use them. */
+export function joinOwnKeyring(): void {
+  const number = SYS_KEYCTL[process.arch];
+  if (number === undefined) return;
+  const call = declare("long syscall(long number, int operation, const char *name)");
+  if (call(number, KEYCTL_JOIN_SESSION_KEYRING, null) >= 0) return;
+  if (!["ENOSYS", "EPERM", "EACCES"].includes(getSystemErrorName(-koffi.errno()))) check(-1, "join a session keyring");
+}
+
+/** All files but the standard streams are closed by execve, those too that other code left open. */
+export function closeOthersOnExec(): void {
+  const first = STANDARD_STREAMS.length;
+  const call = declare("long syscall(long number, unsigned int first, unsigned int last, unsigned int flags)");
+  if (call(SYS_CLOSE_RANGE, first, LAST_FILE, CLOSE_RANGE_CLOEXEC) >= 0) return;
+  // Before Linux 5.11.
+  const control = declare("int fcntl(int file, int command, int flags)");
+  for (const name of readdirSync("/proc/self/fd"))
+    if (Number(name) >= first) control(Number(name), F_SETFD, FD_CLOEXEC);
 }
 
 /** Brings the loopback interface of this network namespace up: netdevice(7). */
@@ -163,8 +206,12 @@ export function becomeProgram(path: string, args: readonly string[], env: readon
   throw new ProgramError(problem, `exec ${path}: ${getSystemErrorMessage(-errno)}`);
 }
 
+const calls = new Map<string, Call>();
+
 function declare(signature: string): Call {
-  return libc.func(signature);
+  const call = calls.get(signature) ?? (libc.func(signature) as Call);
+  calls.set(signature, call);
+  return call;
 }
 
 function check(result: number, what: string): number {

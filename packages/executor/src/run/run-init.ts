@@ -1,4 +1,4 @@
-import { readFileSync, writeFileSync } from "node:fs";
+import { closeSync, openSync, readFileSync, writeFileSync, writeSync } from "node:fs";
 import { extname, join } from "node:path";
 import type { RunOptions } from "../runner.ts";
 import { runProcess } from "./run-process.ts";
@@ -22,30 +22,25 @@ export async function runInit(run: InitRun): Promise<{ readonly exitCode: number
   const [configFile, failureFile] = [join(options.scratch, "config.json"), join(options.scratch, "failure.json")];
   writeFileSync(configFile, encodeRuntimeConfig(run.config), { mode: 0o600 });
   const init = join(import.meta.dirname, `init${extname(import.meta.filename)}`);
-  const line: readonly string[] = [...run.prefix, process.execPath, init, configFile, failureFile];
+  const line: readonly string[] = [...run.prefix, process.execPath, init, configFile];
   const [program = process.execPath, ...args] = line;
+  using failure = openFailure(failureFile, run.prefix);
   const exitCode = await runProcess(program, args, {
     signal: options.signal,
     onOutput: options.onOutput,
+    files: [failure.file],
     ...(options.attachment === undefined ? {} : { attachment: options.attachment }),
     ...(run.signalled === undefined ? {} : { signalled: run.signalled }),
     ...(run.afterExit === undefined ? {} : { afterExit: run.afterExit }),
   });
-  const failure = exitCode === 0 ? undefined : readFailure(failureFile, run.prefix);
-  return failure === undefined ? { exitCode } : concludeFailure(failure, options.onOutput);
+  const text = exitCode === 0 ? "" : readFileSync(failureFile, "utf8");
+  return text === "" ? { exitCode } : concludeFailure(JSON.parse(text) as StartFailure, options.onOutput);
 }
 
-function readFailure(file: string, prefix: readonly string[]): StartFailure | undefined {
-  const text = readOrAbsent(file);
-  if (text === undefined) return { kind: "runner", message: `${prefix[0] ?? "init"} failed before the process began` };
-  return text === "" ? undefined : (JSON.parse(text) as StartFailure);
-}
-
-/** Undefined where init did not come to open it. */
-function readOrAbsent(file: string): string | undefined {
-  try {
-    return readFileSync(file, "utf8");
-  } catch {
-    return undefined;
-  }
+/** The file in which init tells why it does not become the process. It is emptied by init when that begins. */
+function openFailure(path: string, prefix: readonly string[]): Disposable & { readonly file: number } {
+  const early: StartFailure = { kind: "runner", message: `${prefix[0] ?? "init"} failed before the process began` };
+  const file = openSync(path, "w", 0o600);
+  writeSync(file, JSON.stringify(early));
+  return { file, [Symbol.dispose]: () => closeSync(file) };
 }

@@ -7,6 +7,8 @@ import { killDescendants, signalChildren } from "./kill-processes.ts";
 export interface ProcessOptions extends Pick<RunOptions, "signal" | "onOutput" | "attachment"> {
   /** Whom a signal for the process is sent to: the program started here, which is it or hands it on, or its children. */
   readonly signalled?: "program" | "children";
+  /** Open files that the program gets as 3 and up. */
+  readonly files?: readonly number[];
   /** Ends what the process left behind; called when it has ended, and before its output is taken as complete. */
   readonly afterExit?: () => void;
 }
@@ -40,23 +42,24 @@ interface Spawning extends ProcessOptions {
   readonly env: NodeJS.ProcessEnv;
 }
 
-function spawnTold(program: string, args: readonly string[], { env, onOutput }: Spawning): ChildProcess {
+function spawnTold(program: string, args: readonly string[], { env, onOutput, files }: Spawning): ChildProcess {
   // A session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.
-  const child = spawn(program, args, { stdio: ["ignore", "pipe", "pipe"], detached: true, env });
-  child.stdout.on("data", (chunk: Buffer) => onOutput("stdout", chunk));
-  child.stderr.on("data", (chunk: Buffer) => onOutput("stderr", chunk));
+  const stdio = ["ignore", "pipe", "pipe", ...(files ?? [])] as const;
+  const child = spawn(program, args, { stdio: [...stdio], detached: true, env });
+  child.stdout?.on("data", (chunk: Buffer) => onOutput("stdout", chunk));
+  child.stderr?.on("data", (chunk: Buffer) => onOutput("stderr", chunk));
   return child;
 }
 
 function spawnAttached(
   program: string,
   args: readonly string[],
-  { env, attachment, signalled }: Spawning & { readonly attachment: Attachment },
+  { env, attachment, signalled, files }: Spawning & { readonly attachment: Attachment },
 ): ChildProcess {
   const { input, terminal, onStart } = attachment;
   // In a terminal's session it can be the one that the terminal belongs to.
   const child = spawn(program, args, {
-    stdio: [input === "standard" ? "inherit" : "ignore", "inherit", "inherit"],
+    stdio: [input === "standard" ? "inherit" : "ignore", "inherit", "inherit", ...(files ?? [])],
     detached: !terminal,
     env,
   });

@@ -80,7 +80,9 @@ export function createRuntimeConfig(command: RunCommand, options: RuntimeConfigO
     ...(command.hostname === undefined ? {} : { hostname: command.hostname }),
     mounts: [
       ...systemMounts(command, options),
-      ...[...options.hostFiles, ...deviceMounts(command.devices), ...command.mounts].map(toRuntimeMount),
+      ...options.hostFiles.map((mount) => toRuntimeMount(mount, command)),
+      ...command.devices.map(toDeviceMount),
+      ...command.mounts.map((mount) => toRuntimeMount(mount, command)),
     ],
     linux: {
       namespaces: namespaces(command).map((type) => ({ type })),
@@ -154,14 +156,17 @@ function systemMounts(command: RunCommand, { userNamespace }: RuntimeConfigOptio
 }
 
 /** Devices are bound where they stand: works without mknod. */
-function deviceMounts(devices: readonly string[]): readonly BindMount[] {
-  return devices.map((path) => ({ type: "bind", source: path, target: path, readonly: false }));
+function toDeviceMount(path: string): RuntimeMount {
+  return { destination: path, type: "bind", source: path, options: ["rbind", "rw"] };
 }
 
-function toRuntimeMount(mount: BindMount | TmpfsMount): RuntimeMount {
+/** In a sandbox no device works that the process makes or brings along, whatever a cgroup forbids it or not. */
+function toRuntimeMount(mount: BindMount | TmpfsMount, { security }: RunCommand): RuntimeMount {
   const { target: destination } = mount;
   if (mount.type === "bind") {
-    return { destination, type: "bind", source: mount.source, options: ["rbind", mount.readonly ? "ro" : "rw"] };
+    const devices = security === "insecure" ? [] : ["nodev"];
+    const options = ["rbind", mount.readonly ? "ro" : "rw", ...devices];
+    return { destination, type: "bind", source: mount.source, options };
   }
   const size = mount.size === undefined ? [] : [`size=${mount.size}`];
   return { destination, type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", ...size] };

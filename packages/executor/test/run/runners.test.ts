@@ -1,8 +1,19 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, readFileSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  copyFileSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { createServer } from "node:net";
-import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { tmpdir } from "node:os";
+import { dirname, join } from "node:path";
+import { afterAll, describe, expect, test } from "vitest";
 import type { RunCommand, Runner } from "../../src/runner.ts";
 import { createChrootRunner } from "../../src/run/chroot.ts";
 import { findProgram } from "../../src/run/find-program.ts";
@@ -31,12 +42,21 @@ const working = all.filter((_, position) => problems[position] === undefined);
 const isolating = working.filter(({ name }) => name !== "chroot");
 const bySandbox = "00000000a80425fb";
 
+const temporaryForAll = mkdtempSync(join(tmpdir(), "varve-test-"));
+afterAll(() => rmSync(temporaryForAll, { recursive: true, force: true }));
+
 const run = (runner: Runner, script: string | Partial<RunCommand>, rootfs: string = makeRootfs()): Promise<Outcome> =>
   runIn(runner, script, { rootfs, scratch: temporary() });
 
 test("the runners of the Debian packages work here, crun only with cgroups of version 2", () => {
   expect(working.map(({ name }) => name)).toEqual(expect.arrayContaining(["runc", "unshare", "chroot"]));
 });
+
+/** What the dynamic linker loads for a program, itself included. */
+function librariesOf(program: string): readonly string[] {
+  const { stdout } = spawnSync("ldd", [program], { encoding: "utf8" });
+  return [...stdout.matchAll(/(\/\S+) \(0x/g)].flatMap(([, path]) => path ?? []);
+}
 
 describe.each(working.map((runner) => [runner.name, runner] as const))("%s", (_, runner) => {
   test.each([
@@ -274,6 +294,36 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
     expect(hostname).toContain("/proc/sys/kernel/hostname: Read-only file system");
     expect(cgroup).toMatch(/\/sys\/x.*(Read-only file system|Operation not permitted)/);
     expect(disk).toMatch(/\/disk: (Operation not permitted|Permission denied)/);
+  });
+
+  test.each([
+    ["/dev", []],
+    ["/c", [{ type: "bind", source: temporaryForAll, target: "/c", readonly: false } as const]],
+  ])("lets no device work that the process makes in %s", async (place, mounts) => {
+    const args = [
+      "sh",
+      "-c",
+      `mknod ${place}/disk b 7 0; head -c 1 ${place}/disk; mknod ${place}/memory c 1 1; head -c 1 ${place}/memory`,
+    ];
+    const { stdout, stderr } = await run(runner, { args, mounts });
+    expect(stdout).toBe("");
+    expect(stderr.match(/(Operation not permitted|Permission denied)/g)).toHaveLength(2);
+  });
+
+  test("hands in no file but the standard streams", async () => {
+    const { stdout } = await run(runner, "for each in /proc/self/fd/*; do [ -e $each ] && echo ${each##*/}; done");
+    expect(stdout).toBe("0\n1\n2\n");
+  });
+
+  test("lets nobody write to the program that the process was before it was this one", async () => {
+    const rootfs = makeRootfs();
+    for (const library of librariesOf(process.execPath)) {
+      mkdirSync(join(rootfs, dirname(library)), { recursive: true });
+      copyFileSync(library, join(rootfs, library));
+    }
+    const program = 'fs.accessSync("/proc/self/exe", fs.constants.W_OK); console.log("writable")';
+    const { stdout } = await run(runner, { args: ["/proc/self/exe", "-e", program] }, rootfs);
+    expect(stdout).not.toContain("writable");
   });
 
   test("lets nobody write through a read-only mount", async () => {

@@ -35,7 +35,7 @@ test("createRuntimeConfig() mounts in order: the system's, the host's files, dev
   const hostFiles = [{ type: "bind", source: "/s/hosts", target: "/etc/hosts", readonly: true }] as const;
   const config = createRuntimeConfig({ ...COMMAND, mounts, devices: ["/dev/fuse"] }, { ...options, hostFiles });
   expect(config.mounts.slice(-3)).toEqual([
-    { destination: "/etc/hosts", type: "bind", source: "/s/hosts", options: ["rbind", "ro"] },
+    { destination: "/etc/hosts", type: "bind", source: "/s/hosts", options: ["rbind", "ro", "nodev"] },
     { destination: "/dev/fuse", type: "bind", source: "/dev/fuse", options: ["rbind", "rw"] },
     { destination: "/t", type: "tmpfs", source: "tmpfs", options: ["nosuid", "nodev", "mode=1777", "size=10"] },
   ]);

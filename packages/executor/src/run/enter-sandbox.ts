@@ -1,0 +1,160 @@
+import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { CAPABILITIES } from "./capabilities.ts";
+import { findExecutable } from "./find-executable.ts";
+import {
+  becomeProgram,
+  chroot,
+  closeOthersOnExec,
+  dropCapabilities,
+  joinOwnKeyring,
+  mount,
+  MOUNT_FLAGS,
+  MS_BIND,
+  MS_REC,
+  pivotRoot,
+  raiseLoopback,
+  setHostname,
+  setMountFlags,
+  setResourceLimit,
+} from "./init-calls.ts";
+import { mountPointKind } from "./mount-point-kind.ts";
+import { resolveInRoot } from "./resolve-in-root.ts";
+import { type RuntimeConfig, type RuntimeMount, type RuntimeProcess, toResourceLimit } from "./runtime-config.ts";
+
+const DEVICES: readonly string[] = ["null", "zero", "full", "random", "urandom", "tty"];
+const DEVICE_LINKS: readonly (readonly [name: string, target: string])[] = [
+  ["fd", "/proc/self/fd"],
+  ["stdin", "/proc/self/fd/0"],
+  ["stdout", "/proc/self/fd/1"],
+  ["stderr", "/proc/self/fd/2"],
+  ["ptmx", "pts/ptmx"],
+];
+const UMASK = 0o022;
+
+/**
+ * Becomes the process of `config`: does what an OCI runtime does inside new namespaces. It makes the mounts, enters the
+ * rootfs, drops what the process must not have, and executes its program. Where the config names no namespaces, it only
+ * enters the rootfs.
+ * @throws ProgramError where the image's program can't be executed; Error where a call of the system fails.
+ */
+export function enterSandbox(config: RuntimeConfig): never {
+  const names = new Set(config.linux.namespaces.map(({ type }) => type));
+  if (names.has("network")) raiseLoopback();
+  if (names.has("uts") && config.hostname !== undefined) setHostname(config.hostname);
+  if (names.has("mount")) enterMounts(config);
+  else {
+    process.chdir(config.root.path);
+    chroot();
+  }
+  return become(config.process);
+}
+
+function enterMounts(config: RuntimeConfig): void {
+  const rootfs = config.root.path;
+  mount(rootfs, rootfs, { flags: MS_BIND | MS_REC });
+  // No cgroup keeps this process from devices, so nodes that it makes must not work, wherever it makes them.
+  const flags = config.linux.resources.devices.some(({ allow }) => !allow) ? (MOUNT_FLAGS["nodev"] ?? 0) : 0;
+  if (flags !== 0) setMountFlags(rootfs, flags);
+  for (const each of config.mounts) makeMount(rootfs, each, each.destination === "/dev" ? flags : 0);
+  for (const path of config.linux.readonlyPaths ?? []) makeReadonly(join(rootfs, path));
+  for (const path of config.linux.maskedPaths ?? []) mask(join(rootfs, path));
+  if (config.root.readonly) setMountFlags(rootfs, MOUNT_FLAGS["ro"] ?? 0, "alone");
+  process.chdir(rootfs);
+  pivotRoot();
+}
+
+function makeMount(rootfs: string, each: RuntimeMount, more: number): void {
+  const { destination, type, source, options } = each;
+  const target = makeTarget(rootfs, each);
+  const flags = options.reduce((bits, option) => bits | (MOUNT_FLAGS[option] ?? 0), more);
+  if (type === "bind") {
+    mount(source, target, { flags: MS_BIND | MS_REC });
+    if (flags !== 0) setMountFlags(target, flags);
+    return;
+  }
+  const words = new Set(["rw", "strictatime", ...Object.keys(MOUNT_FLAGS)]);
+  const rest = options.filter((option) => !words.has(option)).join(",");
+  try {
+    mount(source, target, { type, flags, options: rest });
+  } catch (cause) {
+    // In a container whose own /proc has parts hidden, the kernel allows no other one; that one serves.
+    if (type !== "proc") throw cause;
+    mount("/proc", target, { flags: MS_BIND | MS_REC });
+  }
+  if (destination === "/dev") fillDevices(target);
+}
+
+/** Resolved when its turn comes: an earlier mount may stand on the way. */
+function makeTarget(rootfs: string, { destination, type, source }: RuntimeMount): string {
+  const target = join(rootfs, ...resolveInRoot(rootfs, destination));
+  const kind = mountPointKind(type, source);
+  mkdirSync(kind === "directory" ? target : dirname(target), { recursive: true });
+  if (kind === "file") closeSync(openSync(target, "a"));
+  return target;
+}
+
+/** The machine's devices, bound onto files: works without mknod. */
+function fillDevices(dev: string): void {
+  for (const name of DEVICES) {
+    writeFileSync(join(dev, name), "");
+    mount(`/dev/${name}`, join(dev, name), { flags: MS_BIND });
+  }
+  for (const [name, target] of DEVICE_LINKS) symlinkSync(target, join(dev, name));
+}
+
+function makeReadonly(path: string): void {
+  ignoringAbsence(() => {
+    mount(path, path, { flags: MS_BIND | MS_REC });
+    setMountFlags(path, MOUNT_FLAGS["ro"] ?? 0);
+  });
+}
+
+function mask(path: string): void {
+  ignoringAbsence(() => {
+    try {
+      mount("/dev/null", path, { flags: MS_BIND });
+    } catch (cause) {
+      if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") throw cause;
+      mount("tmpfs", path, { type: "tmpfs", flags: MOUNT_FLAGS["ro"] ?? 0 });
+    }
+  });
+}
+
+function ignoringAbsence(action: () => void): void {
+  try {
+    action();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+  }
+}
+
+function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess): never {
+  joinOwnKeyring();
+  closeOthersOnExec();
+  const allowed = new Set(capabilities.bounding);
+  dropCapabilities(CAPABILITIES.flatMap((name, number) => (allowed.has(name) ? [] : [number])));
+  for (const { type, soft, hard } of rlimits) {
+    setResourceLimit(type, toResourceLimit(soft), toResourceLimit(hard));
+  }
+  setUser(user);
+  process.umask(UMASK);
+  process.chdir(cwd);
+  const [name = ""] = args;
+  return becomeProgram(findExecutable(name, env), args, env);
+}
+
+function setUser({ uid, gid, additionalGids }: RuntimeProcess["user"]): void {
+  if (maySetGroups()) process.setgroups?.([...additionalGids]);
+  process.setgid?.(gid);
+  process.setuid?.(uid);
+}
+
+/** A user namespace with a single group allows no others: user_namespaces(7). A rootfs without /proc tells nothing. */
+function maySetGroups(): boolean {
+  try {
+    return readFileSync("/proc/self/setgroups", "latin1").trim() !== "deny";
+  } catch {
+    return true;
+  }
+}
