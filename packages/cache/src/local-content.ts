@@ -1,7 +1,7 @@
 import { mkdirSync, renameSync } from "node:fs";
 import { join } from "node:path";
 import { Readable } from "node:stream";
-import { type BlobWriter, type Descriptor, type Layout, OciError, type TransferOptions } from "@varve/oci";
+import { type BlobWriter, type Descriptor, type Layout, OciError, readChunks } from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import { touch } from "./touch.ts";
 
@@ -23,21 +23,27 @@ export function createLocalContent(layout: Layout): Layout {
     remove: (digest) => explain(layout.path, () => layout.remove(digest)),
     push: (expected, content, options) => explain(layout.path, () => layout.push(expected, content, options)),
     openWriter: () => explain(layout.path, async () => explainWriter(await layout.openWriter(), layout.path)),
-    fetch: (descriptor, options) => fetchOrSetAside(layout, descriptor, options),
+    fetch(descriptor, options) {
+      const content = layout.fetch(descriptor, options) as AsyncIterable<Uint8Array>;
+      const stream = { objectMode: false, highWaterMark: 1024 * 1024 };
+      return Readable.from(setAsideDamaged(layout, descriptor, content), stream);
+    },
+    read: (descriptor, options) => setAsideDamaged(layout, descriptor, readChunks(layout, descriptor, options)),
   };
 }
 
-function fetchOrSetAside(layout: Layout, descriptor: Descriptor, options: TransferOptions | undefined): Readable {
-  async function* read(): AsyncGenerator<Uint8Array> {
-    try {
-      yield* layout.fetch(descriptor, options) as AsyncIterable<Uint8Array>;
-    } catch (error) {
-      if (error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID"))
-        setAside(layout, descriptor);
-      throw error;
-    }
+async function* setAsideDamaged(
+  layout: Layout,
+  descriptor: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+): AsyncGenerator<Uint8Array> {
+  try {
+    yield* content;
+  } catch (error) {
+    if (error instanceof OciError && (error.code === "DIGEST_MISMATCH" || error.code === "SIZE_INVALID"))
+      setAside(layout, descriptor);
+    throw error;
   }
-  return Readable.from(read(), { objectMode: false, highWaterMark: 1024 * 1024 });
 }
 
 /** A damaged blob is out of the way, so that the next build makes or fetches it again. */

@@ -1,5 +1,5 @@
 import { Readable } from "node:stream";
-import { type ContentSource, type Descriptor, type Digest, OciError, type TransferOptions } from "@varve/oci";
+import { type ContentSource, type Descriptor, type Digest, OciError, readChunks, type TransferOptions } from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import type { Guard } from "./guard.ts";
 import type { LocalStore, RemoteCache } from "./ports.ts";
@@ -53,15 +53,26 @@ class LazyContent implements PromisedContent {
     return (await this.#store.content.exists(descriptor, transfer)) || this.#origins.has(descriptor.digest);
   }
 
+  /** Where a blob is fetched from; undefined: the store has it, or nobody. */
+  #behind({ digest }: Descriptor): Behind | undefined {
+    return this.#store.blobPath(digest) === undefined ? this.#origins.get(digest) : undefined;
+  }
+
   /** The store's blob, or one that is fetched elsewhere; if that fails, it is never promised again. */
   fetch(descriptor: Descriptor, transfer: TransferOptions = {}): Readable {
-    if (this.#store.blobPath(descriptor.digest) !== undefined) return this.#store.content.fetch(descriptor, transfer);
-    const behind = this.#origins.get(descriptor.digest);
+    const behind = this.#behind(descriptor);
     if (behind === undefined) return this.#store.content.fetch(descriptor, transfer);
     return Readable.from(this.#fetchFrom(behind, descriptor, transfer), {
       objectMode: false,
       highWaterMark: 1024 * 1024,
     });
+  }
+
+  read(descriptor: Descriptor, transfer: TransferOptions = {}): AsyncIterable<Uint8Array> {
+    const behind = this.#behind(descriptor);
+    return behind === undefined
+      ? readChunks(this.#store.content, descriptor, transfer)
+      : this.#fetchFrom(behind, descriptor, transfer);
   }
 
   async *#fetchFrom(

@@ -1,4 +1,3 @@
-import type { Readable } from "node:stream";
 import type { BuildGraph, StageOutput } from "@varve/graph";
 import {
   type ContentSource,
@@ -12,6 +11,7 @@ import {
   type IngestStore,
   type Manifest,
   MEDIA_TYPES,
+  readChunks,
 } from "@varve/oci";
 import type { BuiltImage } from "./build.ts";
 import { fetchLayer } from "./layers.ts";
@@ -108,10 +108,12 @@ function formatTime(milliseconds: number): string {
   return new Date(milliseconds).toISOString().replace(".000Z", "Z");
 }
 
-/** The store first; what is not there comes from where the layer came from. */
-function createImageContent(layers: readonly RootfsLayer[], options: BuildOptions): ContentSource {
+/** Content of images with these layers: the store first; what is not there comes from where the layer came from. */
+export function createImageContent(layers: readonly RootfsLayer[], options: BuildOptions): ContentSource {
   const byDigest = new Map<Digest, RootfsLayer>(layers.map((layer) => [layer.layer.descriptor.digest, layer]));
   const { store } = options;
+  const sourceOf = ({ digest }: Descriptor): ContentSource =>
+    (store.blobPath(digest) === undefined ? byDigest.get(digest)?.content : undefined) ?? store.content;
   return {
     async exists(descriptor, transfer) {
       const layer = byDigest.get(descriptor.digest);
@@ -120,12 +122,8 @@ function createImageContent(layers: readonly RootfsLayer[], options: BuildOption
         (layer !== undefined && layer.content.exists(descriptor, transfer))
       );
     },
-    fetch(descriptor, transfer): Readable {
-      const layer = byDigest.get(descriptor.digest);
-      if (store.blobPath(descriptor.digest) !== undefined || layer === undefined)
-        return store.content.fetch(descriptor, transfer);
-      return layer.content.fetch(descriptor, transfer);
-    },
+    fetch: (descriptor, transfer) => sourceOf(descriptor).fetch(descriptor, transfer),
+    read: (descriptor, transfer) => readChunks(sourceOf(descriptor), descriptor, transfer),
   };
 }
 

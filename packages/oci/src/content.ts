@@ -17,13 +17,19 @@ export interface ContentSource {
    * so no consumer has to check again; with `BLOB_UNKNOWN` where there are none.
    */
   fetch(descriptor: Descriptor, options?: TransferOptions): Readable;
+  /**
+   * Optional power: what `fetch` gives, out of few buffers. A chunk is valid until the next one is asked for: who keeps
+   * it longer copies it.
+   */
+  read?(descriptor: Descriptor, options?: TransferOptions): AsyncIterable<Uint8Array>;
 }
 
 /** Somewhere content can be kept. */
 export interface ContentStore extends ContentSource {
   /**
    * Stores content under the digest of `expected`. Idempotent: success means that the content is there, not that
-   * this call put it there. Content that does not match `expected` is refused and leaves nothing behind.
+   * this call put it there. Content that does not match `expected` is refused and leaves nothing behind. A chunk of
+   * `content` is done with when the next one is asked for.
    */
   push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options?: TransferOptions): Promise<void>;
 }

@@ -9,7 +9,7 @@ import { parseIndex, parseManifest } from "./parse-json.ts";
 import { matchPlatform, type Platform } from "./platform.ts";
 import { platformUnavailable } from "./resolve-image.ts";
 import { createSemaphore, type Semaphore } from "./semaphore.ts";
-import { readContent } from "./verify-content.ts";
+import { asVerified, readChunks, readContent } from "./verify-content.ts";
 
 /** Optional power of a target: takes content over from another repository of the same registry. */
 export interface Mounter {
@@ -149,7 +149,7 @@ async function pushContent(descriptor: Descriptor, copier: Copier): Promise<void
   for (let attempt = 1; ; attempt += 1) {
     const reading: Reading = { failed: false };
     try {
-      await target.push(descriptor, readTold(descriptor, copier, reading), options);
+      await target.push(descriptor, asVerified(descriptor, readTold(descriptor, copier, reading)), options);
       return;
     } catch (error) {
       options.signal.throwIfAborted();
@@ -175,7 +175,7 @@ async function* readTold(
   reading: Reading,
 ): AsyncGenerator<Uint8Array> {
   const known = metadata.get(descriptor.digest);
-  const content = known === undefined ? (source.fetch(descriptor, options) as AsyncIterable<Uint8Array>) : [known];
+  const content = known === undefined ? readChunks(source, descriptor, options) : [known];
   let current = 0;
   try {
     for await (const chunk of content) {

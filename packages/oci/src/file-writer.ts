@@ -2,14 +2,19 @@ import { open, rename, rm } from "node:fs/promises";
 import type { BlobWriter } from "./content.ts";
 import { createDigester, type Digest } from "./digest.ts";
 
-/**
- * A writer to the new file `temporary`; a commit syncs it and moves it to where `place` says that its digest belongs,
- * on the same file system.
- */
-export async function openFileWriter(temporary: string, place: (digest: Digest) => string): Promise<BlobWriter> {
+/** A file that is being written beside its place. */
+export interface NewFile {
+  /** Appends bytes; the caller may reuse the buffer once the promise settles. */
+  write(chunk: Uint8Array): Promise<void>;
+  /** Syncs the file and moves it to `path`, on the same file system. */
+  moveTo(path: string): Promise<void>;
+  /** Drops what was written; harmless after `moveTo`. */
+  abort(): Promise<void>;
+}
+
+/** Makes the file `temporary`, which must not be there. */
+export async function openNewFile(temporary: string): Promise<NewFile> {
   const file = await open(temporary, "wx", 0o644);
-  const digester = createDigester();
-  let size = 0;
   let isOpen = true;
   const close = async (): Promise<void> => {
     if (isOpen) await file.close();
@@ -17,20 +22,36 @@ export async function openFileWriter(temporary: string, place: (digest: Digest) 
   };
   return {
     async write(chunk) {
-      digester.update(chunk);
-      size += chunk.length;
       for (let offset = 0; offset < chunk.length;) offset += (await file.write(chunk, offset)).bytesWritten;
     },
-    async commit() {
+    async moveTo(path) {
       await file.sync();
       await close();
-      const digest = digester.digest();
-      await rename(temporary, place(digest));
-      return { digest, size };
+      await rename(temporary, path);
     },
     async abort() {
       await close();
       await rm(temporary, { force: true });
     },
+  };
+}
+
+/** A writer to the new file `temporary`; a commit moves it to where `place` says that its digest belongs. */
+export async function openFileWriter(temporary: string, place: (digest: Digest) => string): Promise<BlobWriter> {
+  const file = await openNewFile(temporary);
+  const digester = createDigester();
+  let size = 0;
+  return {
+    async write(chunk) {
+      digester.update(chunk);
+      size += chunk.length;
+      await file.write(chunk);
+    },
+    async commit() {
+      const digest = digester.digest();
+      await file.moveTo(place(digest));
+      return { digest, size };
+    },
+    abort: () => file.abort(),
   };
 }

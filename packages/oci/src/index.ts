@@ -46,4 +46,5 @@ export {
 export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 export { resolveImage } from "./resolve-image.ts";
 export { createSemaphore, type Semaphore } from "./semaphore.ts";
-export { readContent, streamContent, verifyContent } from "./verify-content.ts";
+export { type ContentRequest, sendContent } from "./send-content.ts";
+export { readChunks, readContent, streamContent, verifyContent } from "./verify-content.ts";

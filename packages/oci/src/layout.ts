@@ -7,7 +7,7 @@ import type { BlobWriter, IngestStore, Target, TransferOptions } from "./content
 import type { Descriptor } from "./descriptor.ts";
 import { type Digest, hexOf } from "./digest.ts";
 import { OciError } from "./errors.ts";
-import { openFileWriter } from "./file-writer.ts";
+import { openFileWriter, openNewFile } from "./file-writer.ts";
 import type { ImageIndex } from "./image.ts";
 import { MEDIA_TYPES } from "./media-types.ts";
 import { blobUnknown } from "./memory-store.ts";
@@ -16,6 +16,8 @@ import { streamContent, verifyContent } from "./verify-content.ts";
 
 /** Annotation that names a descriptor in `index.json`. Image spec, annotations.md. */
 export const REF_NAME = "org.opencontainers.image.ref.name";
+/** Bytes that are read of a blob at a time. */
+const CHUNK = 256 * 1024;
 /** The full image name, where the tool that wrote the layout knew it (containerd, BuildKit). */
 const CONTAINERD_NAME = "io.containerd.image.name";
 const LAYOUT_FILE = JSON.stringify({ imageLayoutVersion: "1.0.0" });
@@ -98,27 +100,54 @@ class DirectoryLayout implements Layout {
   }
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
-    return streamContent(descriptor, () => readBlob(this.blobPath(descriptor.digest), descriptor), options);
+    return streamContent(descriptor, () => this.#readBlob(descriptor, () => Buffer.allocUnsafe(CHUNK)), options);
+  }
+
+  read(descriptor: Descriptor, { signal }: TransferOptions = {}): AsyncIterable<Uint8Array> {
+    const buffer = Buffer.allocUnsafe(CHUNK);
+    return verifyContent(descriptor, this.#readBlob(descriptor, () => buffer, signal));
+  }
+
+  /** The blob's bytes, each time in the buffer that it is given. */
+  async *#readBlob(
+    descriptor: Descriptor,
+    bufferOf: () => Buffer,
+    signal?: AbortSignal,
+  ): AsyncGenerator<Uint8Array> {
+    signal?.throwIfAborted();
+    await using file = await open(this.blobPath(descriptor.digest)).catch((cause: NodeJS.ErrnoException) => {
+      throw cause.code === "ENOENT" ? blobUnknown(descriptor) : cause;
+    });
+    for (;;) {
+      signal?.throwIfAborted();
+      const { bytesRead, buffer } = await file.read(bufferOf());
+      if (bytesRead === 0) return;
+      yield buffer.subarray(0, bytesRead);
+    }
   }
 
   async push(expected: Descriptor, content: AsyncIterable<Uint8Array>, options: TransferOptions = {}): Promise<void> {
     if (await this.exists(expected)) return;
-    const writer = await this.openWriter();
+    const file = await openNewFile(await this.#temporaryPath());
     try {
       for await (const chunk of verifyContent(expected, content)) {
         options.signal?.throwIfAborted();
-        await writer.write(chunk);
+        await file.write(chunk);
       }
-      await writer.commit();
+      await file.moveTo(this.blobPath(expected.digest));
     } finally {
-      await writer.abort();
+      await file.abort();
     }
   }
 
   async openWriter(): Promise<BlobWriter> {
+    return openFileWriter(await this.#temporaryPath(), (digest) => this.blobPath(digest));
+  }
+
+  async #temporaryPath(): Promise<string> {
     const directory = this.#options.temporary ?? join(this.path, "blobs", "sha256");
     await mkdir(directory, { recursive: true });
-    return openFileWriter(join(directory, `.${randomUUID()}.partial`), (digest) => this.blobPath(digest));
+    return join(directory, `.${randomUUID()}.partial`);
   }
 
   async list(): Promise<readonly Descriptor[]> {
@@ -223,13 +252,6 @@ function withoutName(descriptor: Descriptor): Descriptor {
   const { [REF_NAME]: _, [CONTAINERD_NAME]: __, ...annotations } = descriptor.annotations ?? {};
   const { annotations: ___, ...rest } = descriptor;
   return Object.keys(annotations).length === 0 ? rest : { ...rest, annotations };
-}
-
-async function* readBlob(path: string, descriptor: Descriptor): AsyncGenerator<Uint8Array> {
-  const file = await open(path).catch((cause: NodeJS.ErrnoException) => {
-    throw cause.code === "ENOENT" ? blobUnknown(descriptor) : cause;
-  });
-  yield* file.createReadStream({ highWaterMark: 1024 * 1024 }) as AsyncIterable<Uint8Array>;
 }
 
 async function replaceFile(path: string, text: string): Promise<void> {

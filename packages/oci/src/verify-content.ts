@@ -4,11 +4,44 @@ import type { Descriptor } from "./descriptor.ts";
 import { createDigester } from "./digest.ts";
 import { OciError } from "./errors.ts";
 
+/** What ends with an error by itself where it is not what this descriptor says. */
+const verified = new WeakMap<AsyncIterable<Uint8Array>, Descriptor>();
+
 /**
  * `content` as it comes, ended with an error where it is not what `descriptor` says: the consumer sees no normal end.
+ * What was made by this function or by `readChunks` for the same descriptor is not verified again.
  * @throws OciError `SIZE_INVALID` as soon as there is too much, or at the end; `DIGEST_MISMATCH` at the end.
  */
-export async function* verifyContent(
+export function verifyContent(
+  descriptor: Descriptor,
+  content: AsyncIterable<Uint8Array>,
+): AsyncIterable<Uint8Array> {
+  const known = verified.get(content);
+  if (known?.digest === descriptor.digest && known.size === descriptor.size) return content;
+  return asVerified(descriptor, verify(descriptor, content));
+}
+
+/** `content`, of which the caller knows that it ends with an error where it is not what `descriptor` says. */
+export function asVerified(descriptor: Descriptor, content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
+  verified.set(content, descriptor);
+  return content;
+}
+
+/**
+ * The content of `descriptor`, out of few buffers where `source` has that power: a chunk is valid until the next one is
+ * asked for.
+ * @throws what `fetch` throws.
+ */
+export function readChunks(
+  source: ContentSource,
+  descriptor: Descriptor,
+  options?: TransferOptions,
+): AsyncIterable<Uint8Array> {
+  const chunks = source.read?.(descriptor, options) ?? source.fetch(descriptor, options);
+  return asVerified(descriptor, chunks as AsyncIterable<Uint8Array>);
+}
+
+async function* verify(
   descriptor: Descriptor,
   content: AsyncIterable<Uint8Array>,
 ): AsyncGenerator<Uint8Array, void, undefined> {
@@ -53,7 +86,7 @@ export function streamContent(
   { signal }: TransferOptions = {},
 ): Readable {
   const stop = new AbortController();
-  const chunks = verifyContent(descriptor, open(stop.signal));
+  const chunks = verify(descriptor, open(stop.signal));
   const abort = (): void => void stream.destroy(asError(signal?.reason));
   const stream = new Readable({
     highWaterMark: READ_AHEAD,

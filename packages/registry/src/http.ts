@@ -1,13 +1,13 @@
 import { setTimeout } from "node:timers/promises";
+import { sendContent } from "@varve/oci";
 import { codeOfFailure, connectionError, isTlsFailure } from "./connection-error.ts";
 import { RegistryError, redactUrl } from "./errors.ts";
 
 export interface HttpRequest {
   readonly method?: string;
   readonly headers?: Readonly<Record<string, string>>;
-  readonly body?: NonNullable<RequestInit["body"]>;
-  /** The body is a stream, which can be sent once only. */
-  readonly once?: boolean;
+  /** Content can be sent once only: neither again after a fault, nor to where a redirect leads. */
+  readonly body?: string | Buffer | AsyncIterable<Uint8Array>;
   /** How often it may be sent; left out: as often as the fault is worth. */
   readonly tries?: number;
   /** Milliseconds until the head of an answer must be there; 30,000 where it is left out, 0 for no limit. */
@@ -43,10 +43,11 @@ export function isPassingStatus(status: number): boolean {
  * @throws RegistryError `UNREACHABLE`, `TLS_FAILED`, `PROTOCOL`; the signal's reason.
  */
 export async function sendRequest(url: string, request: HttpRequest): Promise<Response> {
+  const once = isContent(request.body);
   for (let attempt = 1, waited = 0; ; attempt += 1) {
     const outcome = await attemptOnce(url, request);
     const wait = waitFor(outcome, attempt);
-    const last = request.once === true || attempt >= (request.tries ?? triesFor(outcome)) || waited + wait > ALL_WAITS;
+    const last = once || attempt >= (request.tries ?? triesFor(outcome)) || waited + wait > ALL_WAITS;
     if (outcome instanceof Response) {
       if (last || !PASSING.has(outcome.status)) return outcome;
       await readText(outcome);
@@ -54,6 +55,11 @@ export async function sendRequest(url: string, request: HttpRequest): Promise<Re
     waited += wait;
     await pause(wait, request.signal);
   }
+}
+
+/** True for a body that can be sent once only. */
+export function isContent(body: HttpRequest["body"]): body is AsyncIterable<Uint8Array> {
+  return typeof body === "object" && Symbol.asyncIterator in body;
 }
 
 interface Failure {
@@ -109,7 +115,7 @@ async function follow(url: string, request: HttpRequest): Promise<Response> {
   for (let hops = 0; hops <= MOST_REDIRECTS; hops += 1) {
     const response = await sendOnce(current, { ...request, headers });
     const next = redirectOf(response, current);
-    if (next === undefined) return response;
+    if (next === undefined || isContent(request.body)) return response;
     if (isElsewhere(current, next)) {
       if (request.body !== undefined) return response;
       headers = withoutAuthorization(headers);
@@ -142,14 +148,14 @@ async function sendOnce(url: string, request: HttpRequest): Promise<Response> {
   const { method = "GET", headers, body, signal, timeout = HEAD_TIMEOUT } = request;
   const late = new AbortController();
   const timer = timeout === 0 ? undefined : globalThis.setTimeout(() => late.abort(timeoutError(timeout)), timeout);
+  const common = {
+    method,
+    headers: { "user-agent": "varve", ...headers },
+    signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
+  };
   try {
-    return await fetch(url, {
-      method,
-      headers: { "user-agent": "varve", ...headers },
-      redirect: "manual",
-      signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
-      ...(body === undefined ? {} : { body, duplex: "half" as const }),
-    });
+    if (isContent(body)) return await sendContent(url, { ...common, content: body });
+    return await fetch(url, { ...common, redirect: "manual", ...(body === undefined ? {} : { body }) });
   } finally {
     clearTimeout(timer);
   }

@@ -1,4 +1,3 @@
-import { Readable } from "node:stream";
 import { type Descriptor, verifyContent } from "@varve/oci";
 import { RegistryError } from "./errors.ts";
 import { readText } from "./http.ts";
@@ -71,13 +70,11 @@ export async function sendUpload(
   const { signal } = request;
   using idle = createIdleTimer();
   const source: Source = { error: undefined };
-  const body = Readable.from(watch(verifyContent(expected, content), idle, source), { objectMode: false });
   try {
     const response = await transport.send(url.href, {
       method: "PUT",
       headers: { "content-type": "application/octet-stream", "content-length": String(expected.size) },
-      body,
-      once: true,
+      body: watch(verifyContent(expected, content), idle, source),
       timeout: 0,
       scopes: request.scopes,
       signal: AbortSignal.any([idle.signal, ...(signal === undefined ? [] : [signal])]),
@@ -88,8 +85,6 @@ export async function sendUpload(
   } catch (error) {
     signal?.throwIfAborted();
     throw source.error === undefined ? error : source.error.value;
-  } finally {
-    body.destroy();
   }
 }
 

@@ -105,13 +105,19 @@ class HttpRepository implements Repository {
   }
 
   fetch(descriptor: Descriptor, options: TransferOptions = {}): Readable {
+    return streamContent(descriptor, (signal) => this.#fetchBlob(descriptor, signal), options);
+  }
+
+  read(
+    descriptor: Descriptor,
+    { signal = new AbortController().signal }: TransferOptions = {},
+  ): AsyncIterable<Uint8Array> {
+    return verifyContent(descriptor, this.#fetchBlob(descriptor, signal));
+  }
+
+  #fetchBlob(descriptor: Descriptor, signal: AbortSignal): AsyncIterable<Uint8Array> {
     const request = { descriptor, path: pathOf(descriptor), accept: acceptOf(descriptor) };
-    const sources = [...this.#mirrors, this.#transport];
-    return streamContent(
-      descriptor,
-      (signal) => fetchBlob(sources, { ...request, ...this.#pulling(signal), signal }),
-      options,
-    );
+    return fetchBlob([...this.#mirrors, this.#transport], { ...request, ...this.#pulling(signal), signal });
   }
 
   async push(

@@ -1,7 +1,7 @@
 import { answerError, type Question } from "./answer-error.ts";
 import { type Authorizer, createAuthorizer } from "./authorizer.ts";
 import type { RegistryError } from "./errors.ts";
-import { type HttpRequest, isElsewhere, readText, sendRequest } from "./http.ts";
+import { type HttpRequest, isContent, isElsewhere, readText, sendRequest } from "./http.ts";
 
 /** A request to a repository: to a path below its own, or to a URL that the registry gave. */
 export interface RepositoryRequest extends HttpRequest {
@@ -65,7 +65,7 @@ async function sendAuthorized(url: string, request: RepositoryRequest, registry:
   const { authorizer, base } = registry;
   const header = await authorizer.authorize(scopes);
   const response = await sendRequest(url, withHeader(rest, header));
-  if (response.status !== 401 || isElsewhere(base, response.url) || rest.once === true) return response;
+  if (response.status !== 401 || isElsewhere(base, response.url) || isContent(rest.body)) return response;
   if (!(await authorizer.learn(response, scopes, header))) return response;
   await readText(response);
   return sendRequest(url, withHeader(rest, await authorizer.authorize(scopes)));

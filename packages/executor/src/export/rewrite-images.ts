@@ -1,7 +1,6 @@
 import {
   createSemaphore,
   type Descriptor,
-  type Digest,
   digestOf,
   encodeImageConfig,
   encodeIndex,
@@ -16,6 +15,7 @@ import {
   toDockerMediaType,
 } from "@varve/oci";
 import { type Entry, packLayer, stackTrees } from "@varve/layer";
+import { createImageContent } from "../assemble-image.ts";
 import type { BuildResult, BuiltImage } from "../build.ts";
 import { createLayers, fetchLayer, storeLayerIndex } from "../layers.ts";
 import type { RootfsLayer } from "../rootfs.ts";
@@ -59,20 +59,8 @@ export async function rewriteImages(
   if (!isAsked(rewrite)) return result;
   const images: BuiltImage[] = [];
   for (const image of result.images) images.push(await rewriteImage(image, rewrite, options));
-  const layers = new Map<Digest, RootfsLayer>(
-    images.flatMap((image) => image.layers.map((layer) => [layer.layer.descriptor.digest, layer])),
-  );
-  const { store } = options;
-  const content: ImageOutput["content"] = {
-    exists: async (descriptor, transfer) =>
-      (await store.content.exists(descriptor, transfer)) || result.content.exists(descriptor, transfer),
-    fetch: (descriptor, transfer) => {
-      const layer = layers.get(descriptor.digest);
-      return store.blobPath(descriptor.digest) !== undefined || layer === undefined
-        ? store.content.fetch(descriptor, transfer)
-        : layer.content.fetch(descriptor, transfer);
-    },
-  };
+  const layers = images.flatMap((image) => image.layers);
+  const content = createImageContent(layers, options);
   return { images, content, descriptor: await describe(images, rewrite, options) };
 }
 

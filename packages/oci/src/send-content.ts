@@ -1,0 +1,96 @@
+import type { ClientRequest, IncomingMessage } from "node:http";
+
+/** A request whose body is content. */
+export interface ContentRequest {
+  readonly method: string;
+  /** With `content-length`, or the body is sent in chunks of its own. */
+  readonly headers: Readonly<Record<string, string>>;
+  /** A chunk is done with when the next one is asked for, which is once it was handed to the system. */
+  readonly content: AsyncIterable<Uint8Array>;
+  readonly signal: AbortSignal;
+}
+
+/** What is read of the answer's body: bytes. */
+const MOST_ANSWER = 1024 * 1024;
+/** RFC 9110: answers with these have no body. */
+const WITHOUT_BODY = new Set([204, 205, 304]);
+
+/**
+ * Sends content, one chunk at a time, and gives the answer with as much as 1 MiB of its body. No redirect is followed.
+ * An answer that comes before all was sent ends the sending. By `node:http`, where a chunk is neither copied nor kept:
+ * the streams of `fetch` do both.
+ * @throws the signal's reason; the content's error; the system's, as `fetch` has them in its cause.
+ */
+export async function sendContent(url: string, request: ContentRequest): Promise<Response> {
+  const { method, headers, content, signal } = request;
+  signal.throwIfAborted();
+  const call = await openRequest(url, { method, headers, signal });
+  const answered = answerOf(call, url);
+  answered.catch(() => undefined);
+  const chunks = content[Symbol.asyncIterator]();
+  try {
+    return await Promise.race([answered, sendAll(call, chunks).then(() => answered)]);
+  } catch (error) {
+    signal.throwIfAborted();
+    if (!isBreak(error)) throw error;
+    // Where sending broke off, an answer that is already there says why.
+    return await answered.catch(() => {
+      throw error;
+    });
+  } finally {
+    if (!call.writableFinished) call.destroy();
+    void endQuietly(chunks);
+  }
+}
+
+async function openRequest(url: string, options: Omit<ContentRequest, "content">): Promise<ClientRequest> {
+  // Not before they are needed: they bring 50 modules of Node's along.
+  const { request } = url.startsWith("https:") ? await import("node:https") : await import("node:http");
+  return request(url, options);
+}
+
+function isBreak(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === "EPIPE" || code === "ECONNRESET";
+}
+
+/** Ends without an error where the request was ended by others. */
+async function sendAll(call: ClientRequest, chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  for (;;) {
+    const { done, value } = await chunks.next();
+    if (call.destroyed) return;
+    if (done === true) return void call.end();
+    await new Promise<void>((resolve, reject) => {
+      call.write(value, (error) => (error == null ? resolve() : reject(error)));
+    });
+  }
+}
+
+function answerOf(call: ClientRequest, url: string): Promise<Response> {
+  return new Promise((resolve, reject) => {
+    call.on("error", reject);
+    call.once("response", (message) => {
+      readAnswer(message, url).then(resolve, reject);
+    });
+  });
+}
+
+async function readAnswer(message: IncomingMessage, url: string): Promise<Response> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of message as AsyncIterable<Uint8Array>) {
+    chunks.push(chunk);
+    size += chunk.length;
+    if (size >= MOST_ANSWER) break;
+  }
+  const { statusCode: status = 0, rawHeaders } = message;
+  const headers = new Headers();
+  for (let at = 0; at + 1 < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
+  const response = new Response(WITHOUT_BODY.has(status) ? null : Buffer.concat(chunks), { status, headers });
+  return Object.defineProperty(response, "url", { value: url });
+}
+
+/** What content says at its end is nobody's business once it is not sent any more. */
+async function endQuietly(chunks: AsyncIterator<Uint8Array>): Promise<void> {
+  await chunks.return?.().catch(() => undefined);
+}
