@@ -1,5 +1,12 @@
 import { Readable } from "node:stream";
-import { type ContentSource, type Descriptor, type Digest, OciError, readChunks, type TransferOptions } from "@varve/oci";
+import {
+  type ContentSource,
+  type Descriptor,
+  type Digest,
+  OciError,
+  readChunks,
+  type TransferOptions,
+} from "@varve/oci";
 import { CacheError } from "./errors.ts";
 import type { Guard } from "./guard.ts";
 import type { LocalStore, RemoteCache } from "./ports.ts";

@@ -105,15 +105,14 @@ class DirectoryLayout implements Layout {
 
   read(descriptor: Descriptor, { signal }: TransferOptions = {}): AsyncIterable<Uint8Array> {
     const buffer = Buffer.allocUnsafe(CHUNK);
-    return verifyContent(descriptor, this.#readBlob(descriptor, () => buffer, signal));
+    return verifyContent(
+      descriptor,
+      this.#readBlob(descriptor, () => buffer, signal),
+    );
   }
 
   /** The blob's bytes, each time in the buffer that it is given. */
-  async *#readBlob(
-    descriptor: Descriptor,
-    bufferOf: () => Buffer,
-    signal?: AbortSignal,
-  ): AsyncGenerator<Uint8Array> {
+  async *#readBlob(descriptor: Descriptor, bufferOf: () => Buffer, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
     await using file = await open(this.blobPath(descriptor.digest)).catch((cause: NodeJS.ErrnoException) => {
       throw cause.code === "ENOENT" ? blobUnknown(descriptor) : cause;

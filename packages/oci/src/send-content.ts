@@ -8,6 +8,8 @@ export interface ContentRequest {
   /** A chunk is done with when the next one is asked for, which is once it was handed to the system. */
   readonly content: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
+  /** A unix socket to connect to, whatever host the URL names. */
+  readonly socketPath?: string;
 }
 
 /** What is read of the answer's body: bytes. */
@@ -22,9 +24,10 @@ const WITHOUT_BODY = new Set([204, 205, 304]);
  * @throws the signal's reason; the content's error; the system's, as `fetch` has them in its cause.
  */
 export async function sendContent(url: string, request: ContentRequest): Promise<Response> {
-  const { method, headers, content, signal } = request;
+  const { content, ...options } = request;
+  const { signal } = options;
   signal.throwIfAborted();
-  const call = await openRequest(url, { method, headers, signal });
+  const call = await openRequest(url, options);
   const answered = answerOf(call, url);
   answered.catch(() => undefined);
   const chunks = content[Symbol.asyncIterator]();

@@ -12,10 +12,7 @@ const verified = new WeakMap<AsyncIterable<Uint8Array>, Descriptor>();
  * What was made by this function or by `readChunks` for the same descriptor is not verified again.
  * @throws OciError `SIZE_INVALID` as soon as there is too much, or at the end; `DIGEST_MISMATCH` at the end.
  */
-export function verifyContent(
-  descriptor: Descriptor,
-  content: AsyncIterable<Uint8Array>,
-): AsyncIterable<Uint8Array> {
+export function verifyContent(descriptor: Descriptor, content: AsyncIterable<Uint8Array>): AsyncIterable<Uint8Array> {
   const known = verified.get(content);
   if (known?.digest === descriptor.digest && known.size === descriptor.size) return content;
   return asVerified(descriptor, verify(descriptor, content));

@@ -1,4 +1,5 @@
 import { setTimeout } from "node:timers/promises";
+import { sendContent } from "@varve/oci";
 import { CacheError } from "../errors.ts";
 import { PROTOCOL_PATH } from "./protocol.ts";
 
@@ -15,7 +16,7 @@ export interface ServerRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Sent as JSON. */
   readonly json?: unknown;
-  /** Makes the body anew for every try. */
+  /** Makes the body anew for every try; a chunk is done with when the next is asked for. */
   readonly body?: () => AsyncIterable<Uint8Array>;
   /** Milliseconds until an answer must begin, or since a piece of the body was last taken. */
   readonly timeout?: number;
@@ -121,11 +122,16 @@ async function sendOnce(server: Server, path: string, request: ServerRequest): P
     late.abort(new ServerFailure(`Cannot reach "${url}": no answer in ${timeout / 1000} s`, { late: true }));
   const timer = globalThis.setTimeout(onLate, timeout);
   try {
-    const init = await describe(server, request, () => void timer.refresh());
-    return await fetch(url, {
-      ...init,
+    const common = {
+      method: request.method ?? "GET",
+      headers: await headersFor(server, request),
       signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
-    });
+    };
+    const content = request.body?.();
+    if (content !== undefined)
+      return await sendContent(url, { ...common, content: tellTaken(content, () => void timer.refresh()) });
+    const body = request.json === undefined ? {} : { body: JSON.stringify(request.json) };
+    return await fetch(url, { ...common, redirect: "error", ...body });
   } catch (cause) {
     signal?.throwIfAborted();
     return late.signal.aborted ? (late.signal.reason as ServerFailure) : unreachable(url, cause);
@@ -134,19 +140,12 @@ async function sendOnce(server: Server, path: string, request: ServerRequest): P
   }
 }
 
-async function describe(server: Server, request: ServerRequest, onTaken: () => void): Promise<RequestInit> {
-  const { method, headers, json, body } = request;
+async function headersFor(server: Server, { headers, json }: ServerRequest): Promise<Readonly<Record<string, string>>> {
   const token = await server.token();
   return {
-    method: method ?? "GET",
-    headers: {
-      ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
-      ...(json === undefined ? {} : { "content-type": "application/json" }),
-      ...headers,
-    },
-    redirect: "error",
-    ...(json === undefined ? {} : { body: JSON.stringify(json) }),
-    ...(body === undefined ? {} : { body: ReadableStream.from(tellTaken(body(), onTaken)), duplex: "half" }),
+    ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+    ...(json === undefined ? {} : { "content-type": "application/json" }),
+    ...headers,
   };
 }
 

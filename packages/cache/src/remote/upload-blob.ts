@@ -1,4 +1,4 @@
-import type { ContentSource, Descriptor } from "@varve/oci";
+import { type ContentSource, type Descriptor, readChunks } from "@varve/oci";
 import { type BlobPiece, digestPieces, readPieces } from "./blob-parts.ts";
 import type { UploadPart } from "./protocol.ts";
 import { readJson, type Server, ServerFailure, sendToServer } from "./transport.ts";
@@ -28,7 +28,7 @@ export async function uploadWhole(
   const response = await sendToServer(server, `/blobs/${digest}`, {
     method: "PUT",
     headers: { "content-type": "application/octet-stream", "content-length": String(size) },
-    body: () => tell(blobs.fetch(descriptor, transfer) as AsyncIterable<Uint8Array>, onSent),
+    body: () => tell(readChunks(blobs, descriptor, transfer), onSent),
     timeout: TIMEOUT,
     ...transfer,
   });

@@ -13,6 +13,7 @@ import {
   MEDIA_TYPES,
   parseIndex,
   parseManifest,
+  readChunks,
   readContent,
   REF_NAME,
 } from "@varve/oci";
@@ -34,12 +35,12 @@ export interface NamedImage extends Pick<ImageOutput, "descriptor" | "content"> 
 
 const CONTAINERD_NAME = "io.containerd.image.name";
 
-/** The images as an OCI layout in a tar: image spec, image-layout.md. */
+/** The images as an OCI layout in a tar: image spec, image-layout.md. A chunk is valid until the next is asked for. */
 export async function* ociArchive(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<Uint8Array> {
   yield* saveOciArchive([{ ...output, names }], signal);
 }
 
-/** Images and indexes as one OCI layout in a tar; content that they share once. */
+/** Images and indexes as one OCI layout in a tar, in chunks as above; content that they share once. */
 export async function* saveOciArchive(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
   yield* writeTar(ociMembers(images, signal));
 }
@@ -67,12 +68,7 @@ async function* blobMembers(
   { signal, seen }: { readonly signal: AbortSignal; readonly seen: Set<string> },
 ): AsyncGenerator<NewMember> {
   for await (const each of descendants(descriptor, content, { signal, seen })) {
-    yield {
-      type: "file",
-      path: blobPath(each),
-      size: each.size,
-      body: content.fetch(each, { signal }) as AsyncIterable<Uint8Array>,
-    };
+    yield { type: "file", path: blobPath(each), size: each.size, body: readChunks(content, each, { signal }) };
   }
 }
 
@@ -147,7 +143,7 @@ async function writeLayout(output: ImageOutput, path: string, { names, signal }:
 
 /**
  * One image as `docker save` writes it today: an OCI layout with a manifest.json beside, so that both kinds of tools
- * read it.
+ * read it. A chunk is valid until the next is asked for.
  * @throws StepError `EXPORT_FAILED` where there are several images.
  */
 export async function* dockerArchive(output: ImageOutput, options: ArchiveNames): AsyncGenerator<Uint8Array> {

@@ -1,25 +1,30 @@
 import type { IncomingMessage } from "node:http";
-import { Readable } from "node:stream";
-import { pipeline } from "node:stream/promises";
+import { sendContent } from "@varve/oci";
 import { StepError } from "../errors.ts";
 import { dockerHost } from "./docker-host.ts";
 
-interface Answer {
-  readonly status: number;
-  readonly body: string;
-}
-
 /**
  * Hands a docker archive to the Docker daemon that the docker command line would use, over its unix socket or plain
- * TCP: Engine API, ImageLoad.
+ * TCP: Engine API, ImageLoad. A chunk is done with when the next is asked for.
  * @throws StepError `EXPORT_FAILED`; what made the archive fail is passed on.
  */
 export async function loadIntoDocker(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
   const host = await dockerHost();
   const failed = failureAt(`Cannot load the image into Docker at "${host}"`);
-  const { status, body } = await post(archive, connectionTo(host, failed), signal).catch((cause: unknown) => {
+  const place = connectionTo(host, failed);
+  const isSocket = "socketPath" in place;
+  const url = `http://${isSocket ? "localhost" : `${place.host}:${place.port}`}/images/load?quiet=1`;
+  const response = await sendContent(url, {
+    method: "POST",
+    headers: { "content-type": "application/x-tar" },
+    content: archive,
+    signal,
+    ...(isSocket ? place : {}),
+  }).catch((cause: unknown) => {
     throw explainFailure(cause, failed);
   });
+  const { status } = response;
+  const body = await response.text();
   const error = errorIn(body);
   if (status !== 200 || error !== undefined)
     throw failed(error ?? `it answered ${status}: ${body.trim().slice(0, 200)}`);
@@ -103,40 +108,6 @@ function connectionTo(host: string, failed: Failure): Connection {
   if (!/^(?:tcp|http):\/\//.test(host) || isSecure) throw failed("varve speaks to unix:// and plain tcp:// only");
   const { hostname, port } = new URL(host.replace(/^tcp/, "http"));
   return { host: hostname, port: port === "" ? "2375" : port };
-}
-
-/** The answer may come before the archive is sent: a daemon that refuses it reads no further. */
-async function post(archive: AsyncIterable<Uint8Array>, place: Connection, signal: AbortSignal): Promise<Answer> {
-  const { request } = await loadHttp();
-  const call = request({
-    ...place,
-    method: "POST",
-    path: "/images/load?quiet=1",
-    headers: { "content-type": "application/x-tar" },
-    signal,
-  });
-  const answered = new Promise<Answer>((resolve, reject) => {
-    call.once("error", reject);
-    call.once("response", (response) => {
-      readBody(response).then((body) => resolve({ status: response.statusCode ?? 0, body }), reject);
-    });
-  });
-  answered.catch(() => undefined);
-  const sent = pipeline(Readable.from(archive, { objectMode: false }), call);
-  const outcome = Promise.race([answered, sent.then(() => answered)]);
-  const answer = await outcome.catch((cause: unknown) => afterBreak(answered, cause));
-  call.destroy();
-  await sent.catch(() => undefined);
-  return answer;
-}
-
-/** Where sending broke off, an answer that is already there says why. */
-async function afterBreak(answered: Promise<Answer>, cause: unknown): Promise<Answer> {
-  const { code } = cause as NodeJS.ErrnoException;
-  if (code !== "EPIPE" && code !== "ECONNRESET") throw cause;
-  return answered.catch(() => {
-    throw cause;
-  });
 }
 
 async function readBody(response: AsyncIterable<Uint8Array>): Promise<string> {

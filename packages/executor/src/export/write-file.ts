@@ -6,7 +6,7 @@ import type { Writable } from "node:stream";
 import { StepError } from "../errors.ts";
 
 /**
- * Writes chunks to the file at `path`, which appears whole or not at all.
+ * Writes chunks to the file at `path`, which appears whole or not at all. A chunk is done with when the next is asked for.
  * @throws StepError `EXPORT_FAILED`; what made the chunks fail is passed on.
  */
 export async function writeFileWhole(
@@ -17,9 +17,7 @@ export async function writeFileWhole(
   const temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    // Opened before anything can fail: a stream that opens by itself may do so after the file was to be removed.
-    const file = await open(temporary, "wx");
-    await pipeline(chunks, file.createWriteStream({ highWaterMark: 1024 * 1024 }), { signal });
+    await writeNewFile(temporary, chunks, signal);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -27,15 +25,28 @@ export async function writeFileWhole(
   }
 }
 
-/** Writes chunks to a stream that stays open. @throws StepError `EXPORT_FAILED` where its reader is gone. */
+async function writeNewFile(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+  await using file = await open(path, "wx");
+  await file.writeFile(chunks, { signal });
+}
+
+/**
+ * Writes chunks to a stream that stays open. A chunk is done with when the next is asked for.
+ * @throws StepError `EXPORT_FAILED` where its reader is gone.
+ */
 export async function writeStream(
   stream: Writable,
   chunks: AsyncIterable<Uint8Array>,
   signal: AbortSignal,
 ): Promise<void> {
-  await pipeline(chunks, stream, { signal, end: false }).catch((cause: unknown) => {
+  await pipeline(copyEach(chunks), stream, { signal, end: false }).catch((cause: unknown) => {
     throw exportError("-", cause);
   });
+}
+
+/** A stream keeps what it can't pass on yet. */
+async function* copyEach(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<Uint8Array> {
+  for await (const chunk of chunks) yield Buffer.from(chunk);
 }
 
 /** A failure of the file system told as an exporter's. */

@@ -79,7 +79,7 @@ async function graphOf(text: string, platform: ReturnType<typeof parsePlatform>)
 /** All bytes of an archive. */
 export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
   const all: Uint8Array[] = [];
-  for await (const chunk of chunks) all.push(chunk);
+  for await (const chunk of chunks) all.push(Uint8Array.from(chunk));
   return Buffer.concat(all);
 }
 
