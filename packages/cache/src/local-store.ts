@@ -33,8 +33,9 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
   const level = createSharedLevel(join(root, "index"), { onWarning: options.onWarning ?? (() => {}) });
   const identity = processIdentity();
   const lease = await explain(root, async () => createLease(root, identity));
-  const temporaries = join(root, "tmp");
-  const layout = await createLayout(root, { temporary: temporaries, lock: (change) => level.run(() => change()) });
+  // Named after this process, as all that is swept once it is gone.
+  const temporary = join(root, "tmp", `${identity}-`);
+  const layout = await createLayout(root, { temporary, lock: (change) => level.run(() => change()) });
   const content = createLocalContent(layout);
   const made: string[] = [];
   const used = new Set<Digest>();

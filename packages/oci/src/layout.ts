@@ -1,7 +1,7 @@
 import { constants } from "node:fs";
 import { access, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
-import { join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import type { BlobWriter, IngestStore, Target, TransferOptions } from "./content.ts";
 import type { Descriptor } from "./descriptor.ts";
@@ -39,7 +39,10 @@ export interface Layout extends IngestStore, Target {
 }
 
 export interface LayoutOptions {
-  /** Where blobs are written before they are renamed; on the same file system. Default: `blobs` itself. */
+  /**
+   * What the paths of files begin with that become blobs once they are whole; on the same file system. Default: hidden
+   * files among the blobs.
+   */
   readonly temporary?: string;
   /** Runs `change` while no other process changes `index.json`. Default: within this process only. */
   readonly lock?: <T>(change: () => Promise<T>) => Promise<T>;
@@ -144,9 +147,10 @@ class DirectoryLayout implements Layout {
   }
 
   async #temporaryPath(): Promise<string> {
-    const directory = this.#options.temporary ?? join(this.path, "blobs", "sha256");
-    await mkdir(directory, { recursive: true });
-    return join(directory, `.${randomUUID()}.partial`);
+    const start = this.#options.temporary ?? `${join(this.path, "blobs", "sha256")}/.`;
+    const path = `${start}${randomUUID()}.partial`;
+    await mkdir(dirname(path), { recursive: true });
+    return path;
   }
 
   async list(): Promise<readonly Descriptor[]> {

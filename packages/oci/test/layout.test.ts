@@ -93,10 +93,10 @@ test("push() that fails leaves no file behind", async () => {
 test("blobs are written into `temporary` until they are whole", async () => {
   const path = makeDirectory();
   const temporary = join(path, "tmp");
-  const layout = await createLayout(path, { temporary });
+  const layout = await createLayout(path, { temporary: join(temporary, "mine-") });
   const writer = await layout.openWriter();
   await writer.write(Buffer.from("x"));
-  expect(readdirSync(temporary)).toHaveLength(1);
+  expect(readdirSync(temporary)).toEqual([expect.stringMatching(/^mine-/)]);
   const { digest } = await writer.commit();
   expect(readdirSync(temporary)).toEqual([]);
   expect(readFileSync(layout.blobPath(digest), "utf8")).toBe("x");
