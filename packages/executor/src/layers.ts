@@ -12,7 +12,7 @@ import {
   type FileTree,
   type LayerIndex,
 } from "@varve/layer";
-import { type Descriptor, type Digest, readContent } from "@varve/oci";
+import { copyImage, type Descriptor, type Digest, readContent } from "@varve/oci";
 import type { OnBuildEvent } from "./events.ts";
 import type { Rootfs, RootfsLayer } from "./rootfs.ts";
 import type { SnapshotBase, Snapshotter } from "./snapshotter.ts";
@@ -107,17 +107,12 @@ export async function fetchLayer(
   if (await store.content.exists(descriptor)) return;
   const transfer = { type: "transfer", direction: "pull", name: descriptor.digest, total: descriptor.size } as const;
   onEvent({ ...transfer, current: 0, done: false });
-  await store.content.push(descriptor, counted(), { signal });
+  await copyImage(layer.content, store.content, {
+    descriptor,
+    signal,
+    onProgress: (_, current) => onEvent({ ...transfer, current, done: false }),
+  });
   onEvent({ ...transfer, current: descriptor.size, done: true });
-
-  async function* counted(): AsyncGenerator<Uint8Array> {
-    let current = 0;
-    for await (const chunk of layer.content.fetch(descriptor, { signal })) {
-      current += (chunk as Uint8Array).length;
-      onEvent({ ...transfer, current, done: false });
-      yield chunk as Uint8Array;
-    }
-  }
 }
 
 async function readIndex(layer: RootfsLayer, { store, signal }: LayersOptions): Promise<LayerIndex | undefined> {
@@ -125,7 +120,7 @@ async function readIndex(layer: RootfsLayer, { store, signal }: LayersOptions): 
   if (descriptor === undefined) return undefined;
   if (!(await store.content.exists(descriptor))) {
     if (layer.index === undefined) return undefined;
-    await store.content.push(descriptor, layer.content.fetch(descriptor, { signal }) as AsyncIterable<Uint8Array>);
+    await copyImage(layer.content, store.content, { descriptor, signal });
     await rememberIndex(layer.layer.diffId, descriptor, store);
   }
   store.use([descriptor.digest]);

@@ -39,30 +39,44 @@ export function cutBlob(size: number, segments: readonly BlobSegment[]): readonl
 export async function digestPieces(path: string, pieces: readonly BlobPiece[]): Promise<readonly UploadPart[]> {
   await using file = await open(path);
   const parts: UploadPart[] = [];
-  for (const { offset, length } of pieces) {
+  const buffer = chunkBuffer();
+  for (const piece of pieces) {
+    const { length } = piece;
     const hash = createHash("sha256");
-    for await (const chunk of readRange(file, offset, length)) hash.update(chunk);
+    for await (const chunk of readRange(file, piece, buffer)) hash.update(chunk);
     parts.push({ digest: `sha256:${hash.digest("hex")}`, size: length });
   }
   return parts;
 }
 
-/** The bytes of these pieces of the blob at `path`, one after the other. */
-export async function* readPieces(path: string, pieces: readonly BlobPiece[]): AsyncGenerator<Uint8Array> {
+/**
+ * The bytes of these pieces of the blob at `path`, one after the other. With a `buffer` they come in it: a
+ * chunk is valid until the next is asked for.
+ */
+export async function* readPieces(
+  path: string,
+  pieces: readonly BlobPiece[],
+  buffer?: Buffer,
+): AsyncGenerator<Uint8Array> {
   await using file = await open(path);
-  for (const { offset, length } of pieces) yield* readRange(file, offset, length);
+  for (const piece of pieces) yield* readRange(file, piece, buffer);
 }
 
 const CHUNK = 256 * 1024;
 
+/** A buffer for `readPieces`. */
+export function chunkBuffer(): Buffer {
+  return Buffer.allocUnsafe(CHUNK);
+}
+
 async function* readRange(
   file: Awaited<ReturnType<typeof open>>,
-  offset: number,
-  length: number,
+  { offset, length }: Pick<BlobPiece, "offset" | "length">,
+  reused: Buffer | undefined,
 ): AsyncGenerator<Uint8Array> {
   for (let at = 0; at < length;) {
     const wanted = Math.min(CHUNK, length - at);
-    const { bytesRead, buffer } = await file.read(Buffer.allocUnsafe(wanted), 0, wanted, offset + at);
+    const { bytesRead, buffer } = await file.read(reused ?? Buffer.allocUnsafe(wanted), 0, wanted, offset + at);
     if (bytesRead === 0) throw new Error(`Cannot read ${length} bytes at ${offset}: the blob ends before`);
     at += bytesRead;
     yield buffer.subarray(0, bytesRead);

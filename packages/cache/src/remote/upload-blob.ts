@@ -1,5 +1,5 @@
 import { type ContentSource, type Descriptor, readChunks } from "@varve/oci";
-import { type BlobPiece, digestPieces, readPieces } from "./blob-parts.ts";
+import { type BlobPiece, chunkBuffer, digestPieces, readPieces } from "./blob-parts.ts";
 import type { UploadPart } from "./protocol.ts";
 import { readJson, type Server, ServerFailure, sendToServer } from "./transport.ts";
 
@@ -96,7 +96,7 @@ async function sendBatch(
   const response = await sendToServer(server, `/uploads/${id}/parts?first=${batch[0]}&count=${batch.length}`, {
     method: "PUT",
     headers: { "content-type": "application/octet-stream", "content-length": String(length) },
-    body: () => tell(readPieces(path, sent), onSent),
+    body: () => tell(readPieces(path, sent, chunkBuffer()), onSent),
     timeout: TIMEOUT,
     signal,
   });
