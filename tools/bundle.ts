@@ -65,10 +65,11 @@ function collectImports(from: readonly string[], context: ChunkingContext): Read
 rmSync(output, { recursive: true, force: true });
 const bundle = await rolldown({
   cwd: root,
-  // The second and third are started by their paths, beside the file that starts them.
+  // All but the first are started by their paths, beside the file that starts them.
   input: {
     main,
     init: "packages/executor/dist/run/init.js",
+    "init-server": "packages/executor/dist/run/init-server.js",
     "layer-worker": "packages/layer/dist/layer-worker.js",
   },
   platform: "node",

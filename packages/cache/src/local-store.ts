@@ -1,6 +1,6 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync } from "node:fs";
-import { mkdtemp, readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
+import { readFile, rename, rm, writeFile } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
 import { CacheError } from "./errors.ts";
@@ -42,7 +42,7 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
   await sweepLeftovers(root);
   const memo = createLocalMemo(level, { directory: join(root, "memo") });
   const makeTemporaryDirectory: LocalStore["makeTemporaryDirectory"] = async (parent) => {
-    const directory = await explain(root, () => mkdtemp(join(root, parent, `${identity}-`)));
+    const directory = await explain(root, async () => mkdtempSync(join(root, parent, `${identity}-`)));
     made.push(directory);
     return directory;
   };

@@ -63,6 +63,8 @@ export interface RunOptions {
 /** Something that runs a process in a rootfs: an OCI runtime, unshare or chroot. */
 export interface Runner {
   readonly name: "runc" | "crun" | "unshare" | "chroot";
+  /** Begins what the first run would wait for. */
+  prepare?(): void;
   /**
    * Runs `command` to its end; gives the exit code (128 + signal where one ended it).
    * /proc, /sys, /dev, /etc/resolv.conf, /etc/hosts and mounts leave no trace in the rootfs.

@@ -35,10 +35,10 @@ const UMASK = 0o022;
 /**
  * Becomes the process of `config`: does what an OCI runtime does inside new namespaces. It makes the mounts, enters the
  * rootfs, drops what the process must not have, and executes its program. Where the config names no namespaces, it only
- * enters the rootfs.
+ * enters the rootfs. `onReady` is called right before the program is executed.
  * @throws ProgramError where the image's program can't be executed; Error where a call of the system fails.
  */
-export function enterSandbox(config: RuntimeConfig): never {
+export function enterSandbox(config: RuntimeConfig, onReady: () => void): never {
   const names = new Set(config.linux.namespaces.map(({ type }) => type));
   if (names.has("network")) raiseLoopback();
   if (names.has("uts") && config.hostname !== undefined) setHostname(config.hostname);
@@ -47,7 +47,7 @@ export function enterSandbox(config: RuntimeConfig): never {
     process.chdir(config.root.path);
     chroot();
   }
-  return become(config.process);
+  return become(config.process, onReady);
 }
 
 function enterMounts(config: RuntimeConfig): void {
@@ -129,7 +129,7 @@ function ignoringAbsence(action: () => void): void {
   }
 }
 
-function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess): never {
+function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess, onReady: () => void): never {
   joinOwnKeyring();
   closeOthersOnExec();
   const allowed = new Set(capabilities.bounding);
@@ -141,7 +141,9 @@ function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess)
   process.umask(UMASK);
   process.chdir(cwd);
   const [name = ""] = args;
-  return becomeProgram(findExecutable(name, env), args, env);
+  const program = findExecutable(name, env);
+  onReady();
+  return becomeProgram(program, args, env);
 }
 
 function setUser({ uid, gid, additionalGids }: RuntimeProcess["user"]): void {

@@ -1,5 +1,5 @@
 /** System calls that node does not have, for the init programs alone: koffi takes 9 ms to load. */
-import { openSync, readdirSync } from "node:fs";
+import { openSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 import { ProgramError } from "./program-error.ts";
@@ -15,6 +15,19 @@ export const MS_BIND = 0x1000;
 export const MS_REC = 0x4000;
 const MS_REMOUNT = 0x20;
 const MNT_DETACH = 2;
+const MS_PRIVATE = 0x40000;
+/** include/uapi/linux/sched.h, by the runtime spec's names of namespaces. */
+const NAMESPACES: Readonly<Record<string, number>> = {
+  mount: 0x0002_0000,
+  uts: 0x0400_0000,
+  ipc: 0x0800_0000,
+  pid: 0x2000_0000,
+  network: 0x4000_0000,
+};
+/** include/uapi/asm-generic/mman-common.h. */
+const MADV_DOFORK = 11;
+/** proc_pid_maps(5); without those of the kernel. */
+const PRIVATE_MAPPING = /^(\w+)-(\w+) [-r][-w][-x]p(?!.*\[v)/gm;
 /** include/uapi/linux/fcntl.h. */
 const AT_FDCWD = -100;
 const AT_RECURSIVE = 0x8000;
@@ -138,6 +151,59 @@ export function setResourceLimit(type: string, soft: bigint, hard: bigint): void
   if (resource < 0) throw new Error(`resource limit ${type} is not known`);
   const limits = BigUint64Array.of(soft, hard);
   check(declare("int setrlimit(int resource, const void *limits)")(resource, limits), `set ${type}`);
+}
+
+/**
+ * Gives this process new namespaces of these types, in the runtime spec's words; mounts made in a new mount namespace
+ * stay there. Of `pid`, the next child becomes the first process: unshare(2).
+ */
+export function makeNamespaces(types: readonly string[]): void {
+  const flags = types.reduce((bits, type) => bits | (NAMESPACES[type] ?? 0), 0);
+  check(declare("int unshare(int flags)")(flags), `make namespaces (${types.join(", ")})`);
+  if (types.includes("mount")) mount("none", "/", { flags: MS_REC | MS_PRIVATE });
+}
+
+/** Enters the namespace that `file` is open at, a file of /proc/PID/ns. `pid`: only for the next children. setns(2). */
+export function enterNamespace(file: number, type: string): void {
+  check(declare("int setns(int file, int type)")(file, NAMESPACES[type] ?? 0), `enter a ${type} namespace`);
+}
+
+/**
+ * fork(2): 0 in the child, whose only thread is this one, else the child's process id. V8 keeps its heap out of forks,
+ * which this takes back; what it allocates meanwhile is missed, and the child ends by SIGSEGV when it touches that.
+ */
+export function fork(): number {
+  const call = declare("int fork()");
+  // Leaves room, so that nothing is allocated.
+  (globalThis as { gc?: (options: { type: "minor" }) => void }).gc?.({ type: "minor" });
+  keepMemoryInForks();
+  return check(call(), "fork");
+}
+
+function keepMemoryInForks(): void {
+  const call = declare("int madvise(uint64_t address, size_t length, int advice)");
+  for (const [, start = "", end = ""] of readFileSync("/proc/self/maps", "latin1").matchAll(PRIVATE_MAPPING))
+    call(BigInt(`0x${start}`), BigInt(`0x${end}`) - BigInt(`0x${start}`), MADV_DOFORK);
+}
+
+/** Waits until a child has ended, and all others in its PID namespace where it is the first there: its exit code, 128 + signal where one ended it. */
+export function waitForChild(child: number): number {
+  const status = new Int32Array(1);
+  check(declare("int waitpid(int child, void *status, int options)")(child, status, 0), "wait for a process");
+  const [value = 0] = status;
+  const signal = value & 0x7f;
+  return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
+}
+
+/** Ends this process without anything that Node does at its end: _exit(2). */
+export function exitAtOnce(code: number): never {
+  declare("void _exit(int code)")(code);
+  throw new Error("_exit came back");
+}
+
+/** Makes `file` the standard stream of this number: dup2(2). */
+export function makeStream(file: number, stream: number): void {
+  check(declare("int dup2(int file, int stream)")(file, stream), "make a standard stream");
 }
 
 /** Takes capabilities, by number, from this process and all that it becomes; what the kernel does not know is skipped. */

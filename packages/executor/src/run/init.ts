@@ -1,7 +1,7 @@
 /**
  * The program that becomes a process: between `unshare` and a process with standard streams of its own, or before one
  * that only changes its root directory.
- * Argument: the config. File 3 gets a `StartFailure` where the process can't be started; it is emptied before that.
+ * Argument: the config. File 3 gets a `StartFailure` where the process can't be started, and is emptied right before it is.
  */
 import { ftruncateSync, readFileSync, writeSync } from "node:fs";
 import { describeFailure } from "./describe-failure.ts";
@@ -12,10 +12,11 @@ import type { RuntimeConfig } from "./runtime-config.ts";
 const FAILURE = 3;
 
 const [, , configFile = ""] = process.argv;
-ftruncateSync(FAILURE);
+const empty = (): void => ftruncateSync(FAILURE);
 try {
-  enterSandbox(JSON.parse(readFileSync(configFile, "utf8")) as RuntimeConfig);
+  enterSandbox(JSON.parse(readFileSync(configFile, "utf8")) as RuntimeConfig, empty);
 } catch (error) {
+  empty();
   writeSync(FAILURE, JSON.stringify(describeFailure(error)), 0);
   process.exitCode = 1;
 }

@@ -26,7 +26,7 @@ const PASSED_ON = ["PATH", "LD_LIBRARY_PATH"];
  */
 export async function runProcess(program: string, args: readonly string[], options: ProcessOptions): Promise<number> {
   throwIfCancelled(options.signal);
-  const env = Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]]));
+  const env = programEnvironment();
   const child =
     options.attachment === undefined
       ? spawnTold(program, args, { ...options, env })
@@ -36,6 +36,11 @@ export async function runProcess(program: string, args: readonly string[], optio
   const exitCode = await ended(child, program);
   throwIfCancelled(options.signal);
   return exitCode;
+}
+
+/** The environment of programs around a process. */
+export function programEnvironment(): NodeJS.ProcessEnv {
+  return Object.fromEntries(PASSED_ON.map((name) => [name, process.env[name]]));
 }
 
 interface Spawning extends ProcessOptions {
@@ -70,7 +75,8 @@ function spawnAttached(
   return child;
 }
 
-function throwIfCancelled(signal: AbortSignal): void {
+/** @throws StepError `CANCELLED` where the signal has fired. */
+export function throwIfCancelled(signal: AbortSignal): void {
   if (!signal.aborted) return;
   throw new StepError("CANCELLED", "Cannot finish the step: the build was cancelled", { cause: signal.reason });
 }
@@ -84,7 +90,8 @@ function ended(child: ChildProcess, program: string): Promise<number> {
   });
 }
 
-function killOnAbort(child: ChildProcess, signal: AbortSignal): Disposable {
+/** Kills the processes beneath `child` when the signal fires, until disposal; then `child` itself, where there are none or it stays. */
+export function killOnAbort(child: ChildProcess, signal: AbortSignal): Disposable {
   let timer: NodeJS.Timeout | undefined;
   const onAbort = (): void => {
     const since = Date.now();

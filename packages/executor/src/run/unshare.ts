@@ -1,6 +1,7 @@
 import type { RunCommand, Runner, RunOptions } from "../runner.ts";
 import { writeHostFiles } from "./host-files.ts";
 import { createMountPoints, makeMountPoints } from "./mount-points.ts";
+import { createInitPool, type InitPool } from "./init-pool.ts";
 import { runInit } from "./run-init.ts";
 import { createRuntimeConfig, type RuntimeConfig } from "./runtime-config.ts";
 import { fitToNamespace, inUserNamespace } from "./user-namespace.ts";
@@ -16,10 +17,24 @@ const FLAGS: Readonly<Record<string, string>> = {
 
 /** Runs processes in namespaces that the program `unshare` makes; mounts and privileges are left to varve's own init. */
 export function createUnshareRunner(program: string): Runner {
-  return { name: "unshare", run: async (command, options) => run(program, fitToNamespace(command), options) };
+  const pool = createInitPool(program);
+  return {
+    name: "unshare",
+    prepare: () => pool.prepare(),
+    run: async (command, options) => run({ program, pool }, fitToNamespace(command), options),
+  };
 }
 
-async function run(program: string, command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {
+interface Programs {
+  readonly program: string;
+  readonly pool: InitPool;
+}
+
+async function run(
+  { program, pool }: Programs,
+  command: RunCommand,
+  options: RunOptions,
+): Promise<{ readonly exitCode: number }> {
   const config = createRuntimeConfig(command, {
     rootfs: options.rootfs,
     hostFiles: writeHostFiles(options.scratch, command),
@@ -27,6 +42,8 @@ async function run(program: string, command: RunCommand, options: RunOptions): P
   });
   using points = createMountPoints(options.rootfs);
   makeMountPoints(points, config.mounts);
+  const result = options.attachment === undefined ? await pool.run(config, options) : undefined;
+  if (result !== undefined) return result;
   const prefix = [program, ...namespaceFlags(config), "--fork", "--"];
   return await runInit({ config, options, prefix, signalled: "children" });
 }

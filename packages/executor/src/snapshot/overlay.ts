@@ -1,5 +1,4 @@
-import { closeSync, constants, openSync } from "node:fs";
-import { mkdir, rename, rm, symlink, utimes } from "node:fs/promises";
+import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, symlinkSync, utimesSync } from "node:fs";
 import { join } from "node:path";
 import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
@@ -29,11 +28,11 @@ async function prepare(base: SnapshotBase, directory: string, form: OverlayForm)
   const rootfs = join(directory, "rootfs");
   try {
     const layers = distinctLayers(base.layers);
-    await makeDirectories(directory, layers);
+    makeDirectories(directory, layers);
     seedUpper(join(directory, "upper"), base);
     mountOverlay(directory, form, layers.length);
   } catch (error) {
-    await rm(directory, { recursive: true, force: true });
+    rmSync(directory, { recursive: true, force: true });
     throw error;
   }
   let mounted = true;
@@ -66,16 +65,24 @@ function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySna
     async commit(path) {
       trimUpper(upper, await diff(), xattrs);
       // Its time is when it was last used, from the start: what eviction goes by.
-      await utimes(upper, new Date(), new Date());
-      await rename(upper, path).catch((cause: NodeJS.ErrnoException) => {
-        if (cause.code !== "ENOTEMPTY" && cause.code !== "EEXIST") throw cause;
-      });
+      utimesSync(upper, new Date(), new Date());
+      moveInPlace(upper, path);
     },
     async [Symbol.asyncDispose]() {
       unmount();
-      await rm(directory, { recursive: true, force: true });
+      rmSync(directory, { recursive: true, force: true });
     },
   };
+}
+
+/** Whoever comes second leaves its own where it is. */
+function moveInPlace(from: string, to: string): void {
+  try {
+    renameSync(from, to);
+  } catch (cause) {
+    const { code } = cause as NodeJS.ErrnoException;
+    if (code !== "ENOTEMPTY" && code !== "EEXIST") throw cause;
+  }
 }
 
 /**
@@ -86,12 +93,15 @@ function distinctLayers(layers: readonly string[]): readonly string[] {
   return layers.filter((path, position) => layers.lastIndexOf(path) === position);
 }
 
-/** Lower directories get names of one to three characters, newest first, so that many fit in the mount's options. */
-async function makeDirectories(directory: string, layers: readonly string[]): Promise<void> {
-  for (const name of ["rootfs", "upper", "work", "lower"]) await mkdir(join(directory, name), { mode: 0o755 });
+/**
+ * Lower directories get names of one to three characters, newest first, so that many fit in the mount's options. All at
+ * once: a step waits for nothing else, and a thread takes longer to be woken than to make a directory.
+ */
+function makeDirectories(directory: string, layers: readonly string[]): void {
+  for (const name of ["rootfs", "upper", "work", "lower"]) mkdirSync(join(directory, name), { mode: 0o755 });
   const lower = join(directory, "lower");
-  if (layers.length === 0) await mkdir(join(lower, lowerName(0)), { mode: 0o755 });
-  await Promise.all(layers.toReversed().map((path, position) => symlink(path, join(lower, lowerName(position)))));
+  if (layers.length === 0) mkdirSync(join(lower, lowerName(0)), { mode: 0o755 });
+  for (const [position, path] of layers.toReversed().entries()) symlinkSync(path, join(lower, lowerName(position)));
 }
 
 function lowerName(position: number): string {

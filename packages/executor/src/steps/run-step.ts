@@ -1,5 +1,4 @@
-import { mkdir } from "node:fs/promises";
-import { chmod, writeFile } from "node:fs/promises";
+import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type RunStep, type Step, stepDefinition } from "@varve/graph";
 import { type FileTree, resolvePath } from "@varve/layer";
@@ -11,7 +10,7 @@ import { createOutputTail } from "../output-tail.ts";
 import type { MadeEntries, StepWork } from "../resolve.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { detectEmulator } from "../run/detect-emulator.ts";
-import type { BindMount, RunCommand } from "../runner.ts";
+import type { BindMount, RunCommand, Runner } from "../runner.ts";
 import type { Session } from "../session.ts";
 import type { Snapshot } from "../snapshotter.ts";
 import { lookupUser, type User } from "../users.ts";
@@ -42,14 +41,16 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
   const { store } = session.options;
   const stack = new AsyncDisposableStack();
   try {
+    const runner = await session.runner();
+    runner.prepare?.();
     const base = await session.layers.extractedTree(await resolve(step.parent));
     const { tree } = base;
     const snapshotter = await session.snapshotter();
     const snapshot = stack.use(await snapshotter.prepare(base, await store.makeTemporaryDirectory("mounts")));
     const user = lookupUser(step.user, tree);
-    await makeWorkdir(snapshot, step, tree);
+    makeWorkdir(snapshot, step, tree);
     const mounts = stack.use(await openMounts(step, { session, resolve, tree }));
-    await runProcess(step, { session, snapshot, user, mounts });
+    await runProcess(step, { session, runner, snapshot, user, mounts });
     const entries = await snapshot.diff();
     const owned = stack.move();
     return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose: () => owned.disposeAsync() };
@@ -60,22 +61,23 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
 }
 
 /** The directory that the process starts in, made where the image names one that it does not have. */
-async function makeWorkdir(snapshot: Snapshot, step: RunStep, tree: FileTree): Promise<void> {
+function makeWorkdir(snapshot: Snapshot, step: RunStep, tree: FileTree): void {
   const { path, entry } = resolvePath(tree, step.workdir, { followLast: true });
-  if (entry === undefined) await mkdir(join(snapshot.rootfs, path), { recursive: true, mode: 0o755 });
+  if (entry === undefined) mkdirSync(join(snapshot.rootfs, path), { recursive: true, mode: 0o755 });
 }
 
 interface ProcessContext {
   readonly session: Session;
+  readonly runner: Runner;
   readonly snapshot: Snapshot;
   readonly user: User;
   readonly mounts: OpenMounts;
 }
 
-async function runProcess(step: RunStep, { session, snapshot, user, mounts }: ProcessContext): Promise<void> {
+async function runProcess(step: RunStep, { session, runner, snapshot, user, mounts }: ProcessContext): Promise<void> {
   const { options } = session;
   const scratch = await options.store.makeTemporaryDirectory("tmp");
-  const script = await writeScript(step, scratch);
+  const script = writeScript(step, scratch);
   const env = [...step.env, ...step.proxyEnv, ...mounts.env];
   const command: RunCommand = {
     args: step.args,
@@ -94,9 +96,8 @@ async function runProcess(step: RunStep, { session, snapshot, user, mounts }: Pr
     shmSize: step.shmSize,
   };
   const tail = createOutputTail();
-  const runner = await session.runner();
   const runScratch = join(scratch, "run");
-  await mkdir(runScratch);
+  mkdirSync(runScratch);
   const { exitCode } = await runner.run(command, {
     rootfs: snapshot.rootfs,
     scratch: runScratch,
@@ -110,11 +111,11 @@ async function runProcess(step: RunStep, { session, snapshot, user, mounts }: Pr
 }
 
 /** A heredoc with an interpreter line is a program of its own: written to a file that the process sees. */
-async function writeScript(step: RunStep, scratch: string): Promise<BindMount | undefined> {
+function writeScript(step: RunStep, scratch: string): BindMount | undefined {
   if (step.script === undefined) return undefined;
   const source = join(scratch, "script");
-  await writeFile(source, step.script.content);
-  await chmod(source, 0o755);
+  writeFileSync(source, step.script.content);
+  chmodSync(source, 0o755);
   const target = `${SCRIPT_DIRECTORY}/${step.script.name}`;
   return { type: "bind", source, target, readonly: true };
 }

@@ -1,0 +1,88 @@
+import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { Socket } from "node:net";
+import { join } from "node:path";
+import { mknod } from "@varve/layer";
+import type { RunOptions } from "../runner.ts";
+import type { InitReply } from "./init-request.ts";
+import { killOnAbort, throwIfCancelled } from "./run-process.ts";
+import { encodeRuntimeConfig, type RuntimeConfig } from "./runtime-config.ts";
+import { concludeFailure, type StartFailure } from "./start-failure.ts";
+import { type InitServer, startInitServer } from "./start-init-server.ts";
+
+/** Runs processes with init servers, as many of them as there were processes at once. */
+export interface InitPool {
+  /** Starts a server, so that the first process need not wait for it. */
+  prepare(): void;
+  /**
+   * Runs the process of `config`, which names namespaces; undefined where it did not begin, as a forked Node may break.
+   * @throws StepError as `Runner.run`.
+   */
+  run(config: RuntimeConfig, options: RunOptions): Promise<{ readonly exitCode: number } | undefined>;
+}
+
+/** What a failure file holds until init tells of a failure or is about to become the process. */
+const UNFINISHED = "unfinished";
+/** include/uapi/linux/stat.h. */
+const S_IFIFO = 0o010000;
+/** For all, as a user that the process becomes may open its streams again by /dev/stdout. */
+const PIPE_MODE = 0o666;
+
+/** A pool whose servers are put into a mount namespace of their own by `unshare`, a path. */
+export function createInitPool(unshare: string): InitPool {
+  let idle: readonly InitServer[] = [];
+  const take = (): InitServer => {
+    const [server = startInitServer(unshare), ...others] = idle.filter((each) => each.isAlive());
+    idle = others;
+    return server;
+  };
+  return {
+    prepare() {
+      if (idle.length === 0) idle = [startInitServer(unshare)];
+    },
+    async run(config, options) {
+      throwIfCancelled(options.signal);
+      const server = take();
+      const reply = await runOn(server, config, options);
+      idle = [...idle, server];
+      throwIfCancelled(options.signal);
+      return reply !== undefined && "failure" in reply ? concludeFailure(reply.failure, options.onOutput) : reply;
+    },
+  };
+}
+
+async function runOn(server: InitServer, config: RuntimeConfig, options: RunOptions): Promise<InitReply | undefined> {
+  const { scratch, signal, onOutput } = options;
+  const [stdout, stderr, failureFile] = [join(scratch, "stdout"), join(scratch, "stderr"), join(scratch, "failure")];
+  await using stack = new AsyncDisposableStack();
+  stack.use(openPipe(stdout, (chunk) => onOutput("stdout", chunk)));
+  stack.use(openPipe(stderr, (chunk) => onOutput("stderr", chunk)));
+  stack.use(killOnAbort(server.child, signal));
+  writeFileSync(failureFile, UNFINISHED, { mode: 0o600 });
+  const places = JSON.stringify({ stdout, stderr, failureFile });
+  try {
+    const reply = await server.ask(`{"config":${encodeRuntimeConfig(config)},${places.slice(1)}`);
+    const text = "exitCode" in reply && reply.exitCode !== 0 ? readFileSync(failureFile, "utf8") : "";
+    if (text === UNFINISHED) return undefined;
+    return text === "" ? reply : { failure: JSON.parse(text) as StartFailure };
+  } catch (error) {
+    throwIfCancelled(signal);
+    throw error;
+  }
+}
+
+/** A named pipe at `path`, to be opened by others. Disposal comes when they have ended, and reads what they wrote to its end. */
+function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposable {
+  mknod(path, S_IFIFO | PIPE_MODE, { major: 0, minor: 0 });
+  const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
+  // Without a writer of our own the pipe would be at its end before others open it.
+  const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
+  const socket = new Socket({ fd: reader, readable: true, writable: false });
+  const closed = new Promise<void>((resolve) => socket.once("close", () => resolve()));
+  socket.on("data", onChunk);
+  return {
+    async [Symbol.asyncDispose]() {
+      closeSync(writer);
+      await closed;
+    },
+  };
+}

@@ -1,0 +1,81 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, openSync } from "node:fs";
+import { extname, join } from "node:path";
+import type { Socket } from "node:net";
+import { StepError } from "../errors.ts";
+import { createOutputTail } from "../output-tail.ts";
+import type { InitReply } from "./init-request.ts";
+import { programEnvironment } from "./run-process.ts";
+
+/** A program that becomes processes, one after the other. It does not keep this process alive, and ends with it. */
+export interface InitServer {
+  readonly child: ChildProcess;
+  isAlive(): boolean;
+  /** Sends an `InitRequest` as JSON; the answer comes when the process has ended. @throws StepError `RUNNER_FAILED` where the server ends instead. */
+  ask(request: string): Promise<InitReply>;
+}
+
+/**
+ * Without the first two, Node has threads that work for the one that forks itself, and the forked process has none. What is
+ * compiled before a fork need not be compiled by each forked process.
+ */
+const NODE_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--expose-gc", "--no-lazy", "--no-opt"];
+
+/** Starts init-server.ts in a mount namespace of its own; `unshare` is a path. */
+export function startInitServer(unshare: string): InitServer {
+  const child = spawnServer(unshare);
+  const tail = createOutputTail();
+  child.stderr?.on("data", (chunk: Buffer) => tail.add(chunk));
+  // The next request fails as well, with more to say.
+  child.stdin?.on("error", () => undefined);
+  let pending: PromiseWithResolvers<InitReply> | undefined;
+  let text = "";
+  child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
+    text += chunk;
+    if (!text.endsWith("\n")) return;
+    pending?.resolve(JSON.parse(text) as InitReply);
+    text = "";
+  });
+  let ended: StepError | undefined;
+  const end = (cause?: Error): void => {
+    ended ??= serverEnded([...tail.lines(), ...(cause === undefined ? [] : [cause.message])].join("; "), cause);
+    pending?.reject(ended);
+  };
+  child.once("error", end).once("close", () => end());
+  return {
+    child,
+    isAlive: () => ended === undefined && child.exitCode === null && child.signalCode === null,
+    ask(request) {
+      pending = Promise.withResolvers();
+      if (ended !== undefined) pending.reject(ended);
+      child.stdin?.write(`${request}\n`);
+      return pending.promise;
+    },
+  };
+}
+
+function spawnServer(unshare: string): ChildProcess {
+  const program = join(import.meta.dirname, `init-server${extname(import.meta.filename)}`);
+  const args = ["--mount", "--pid", "--fork", "--", process.execPath, ...NODE_FLAGS, program];
+  const mounts = openSync("/proc/self/ns/mnt", "r");
+  try {
+    // In a session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.
+    const child = spawn(unshare, args, {
+      stdio: ["pipe", "pipe", "pipe", mounts],
+      detached: true,
+      env: programEnvironment(),
+    });
+    child.unref();
+    for (const stream of [child.stdin, child.stdout, child.stderr]) (stream as Socket).unref();
+    return child;
+  } finally {
+    closeSync(mounts);
+  }
+}
+
+function serverEnded(said: string, cause: Error | undefined): StepError {
+  return new StepError("RUNNER_FAILED", `Cannot start the process: varve's init ended: ${said}`, {
+    cause,
+    hint: "Try another runner with --runner, or see varve doctor",
+  });
+}
