@@ -29,7 +29,7 @@ export interface ContextTree extends FileTree {
 /** What was learnt of a context: it shows the same for as long as all of this stays. */
 export interface SeenContext {
   /** Undefined for a path where nothing was. */
-  readonly looks: ReadonlyMap<string, { readonly stamp: FileStamp } | undefined>;
+  readonly looks: ReadonlyMap<string, FileStamp | undefined>;
   /** Sorted. */
   readonly names: ReadonlyMap<string, readonly string[]>;
 }
@@ -81,7 +81,7 @@ export function createContextTree(source: ContextSource): ContextTree {
     isIgnored,
     list,
     lookup: (path) => (isPresent(path) ? load(path)?.entry : undefined),
-    stamp: (path) => (isPresent(path) ? load(path)?.stamp : undefined),
+    stamp: (path) => (isPresent(path) ? load(path) : undefined),
     seen: () => ({ looks: nodes, names: read }),
   };
 }
@@ -91,10 +91,10 @@ export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
   return path !== "" && ignore?.matches(path).excluded === true;
 }
 
-interface Node {
+/** A stamp with its entry: of large contexts there are many, and one object takes less than two. */
+interface Node extends FileStamp {
   /** Undefined for a socket. */
   readonly entry: Entry | undefined;
-  readonly stamp: FileStamp;
 }
 
 function placeOf(root: string, path: string): string {
@@ -105,25 +105,21 @@ function readNode(root: string, path: string): Node | undefined {
   const file = placeOf(root, path);
   const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
   if (stat === undefined) return undefined;
-  const stamp = stampOf(stat);
+  const { inode, size, mtime, ctime } = stampOf(stat);
   const type = TYPES.get(stat.mode & TYPE_MASK);
-  if (type === undefined) return { entry: undefined, stamp };
-  const entry: DraftEntry = {
-    path,
-    type,
-    mode: Number(stat.mode & 0o7777n),
-    uid: 0,
-    gid: 0,
-    size: type === "file" ? Number(stat.size) : 0,
-    mtime: stamp.mtime,
-  };
-  if (type === "file") entry.content = new ContextContent(root, path);
+  if (type === undefined) return { entry: undefined, inode, size, mtime, ctime };
+  const mode = Number(stat.mode & 0o7777n);
+  // All in one literal: what is added to an object later takes an array of its own.
+  const entry: DraftEntry =
+    type === "file"
+      ? { path, type, mode, uid: 0, gid: 0, size: Number(size), mtime, content: new ContextContent(root, path) }
+      : { path, type, mode, uid: 0, gid: 0, size: 0, mtime };
   if (type === "file" && stat.nlink > 1n) entry.inode = `${stat.dev}:${stat.ino}`;
   if (type === "symlink") entry.linkname = readlinkSync(file);
   if (type === "char-device" || type === "block-device") entry.device = deviceNumber(stat.rdev);
   const xattrs = type === "symlink" ? undefined : readXattrs(file);
   if (xattrs !== undefined) entry.xattrs = xattrs;
-  return { entry, stamp };
+  return { entry, inode, size, mtime, ctime };
 }
 
 type DraftEntry = { -readonly [Name in keyof Entry]: Entry[Name] };

@@ -11,21 +11,23 @@ const HEADER = 16;
 
 /**
  * A table as one value: three 32-bit counts (paths, bytes of names, bytes of a row) and 4 bytes of nothing; for each
- * path four 64-bit numbers (inode, size, mtime, ctime); the rows; the paths joined by NUL. Little-endian.
+ * path four 64-bit numbers (inode, size, mtime, ctime); the rows; the paths joined by NUL. Little-endian. Room for
+ * `before` bytes of something else is left in front of it.
  */
-export function encodeTable({ paths, stamps, rows }: PackedTable): Buffer {
+export function encodeTable({ paths, stamps, rows }: PackedTable, before = 0): Buffer {
   const names = paths.join("\0");
   const { numbers } = stamps;
   const rowsAt = HEADER + numbers.byteLength;
   const namesAt = rowsAt + rows.length;
-  const bytes = Buffer.alloc(namesAt + Buffer.byteLength(names));
+  const all = Buffer.alloc(before + namesAt + Buffer.byteLength(names));
+  const bytes = all.subarray(before);
   bytes.writeUInt32LE(paths.length, 0);
   bytes.writeUInt32LE(bytes.length - namesAt, 4);
   bytes.writeUInt32LE(paths.length === 0 ? 0 : rows.length / paths.length, 8);
   bytes.set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength), HEADER);
   bytes.set(rows, rowsAt);
   bytes.write(names, namesAt);
-  return bytes;
+  return all;
 }
 
 /** The reverse; undefined for a value that is not one. */

@@ -15,6 +15,8 @@ export interface SelectionMemo {
 }
 
 const NAMESPACE = "selection/1";
+/** The selection's digest, which stands before the table. */
+const DIGEST_BYTES = 32;
 /** A hash of the names of a directory; zeros for what was not listed. */
 const NAMES_BYTES = 16;
 const unlisted = Buffer.alloc(NAMES_BYTES);
@@ -26,20 +28,23 @@ export function createSelectionMemo(memo: Memo, source: ContextSource, words: re
   return {
     async recall() {
       const value = await memo.get(NAMESPACE, key);
-      if (value === undefined || value.length < 32) return undefined;
-      const digest = `sha256:${Buffer.from(value.subarray(0, 32)).toString("hex")}`;
-      const table = decodeTable(value.subarray(32));
+      if (value === undefined || value.length < DIGEST_BYTES) return undefined;
+      const digest = `sha256:${Buffer.from(value.subarray(0, DIGEST_BYTES)).toString("hex")}`;
+      const table = decodeTable(value.subarray(DIGEST_BYTES));
       return table !== undefined && isDigest(digest) && isUnchanged(table, source) ? digest : undefined;
     },
     async remember(digest, seen, started) {
       const looks = [...seen.looks.values()];
-      if (!looks.every((look) => look === undefined || isSettled(look.stamp, started))) return;
-      const table = encodeTable({
-        paths: [...seen.looks.keys()],
-        stamps: StampColumn.from(looks.map((look) => look?.stamp)),
-        rows: Buffer.concat([...seen.looks.keys()].map((path) => hashNames(seen.names.get(path)))),
-      });
-      await memo.put(NAMESPACE, key, Buffer.concat([Buffer.from(hexOf(digest), "hex"), table]));
+      if (!looks.every((stamp) => stamp === undefined || isSettled(stamp, started))) return;
+      const paths = [...seen.looks.keys()];
+      const rows = Buffer.alloc(NAMES_BYTES * paths.length);
+      for (const [position, path] of paths.entries()) {
+        const names = seen.names.get(path);
+        if (names !== undefined) rows.set(hashNames(names), NAMES_BYTES * position);
+      }
+      const value = encodeTable({ paths, stamps: StampColumn.from(looks), rows }, DIGEST_BYTES);
+      value.write(hexOf(digest), "hex");
+      await memo.put(NAMESPACE, key, value);
     },
   };
 }
