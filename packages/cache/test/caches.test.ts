@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
+import { type ContentSource, type Descriptor, readChunks } from "@varve/oci";
 import {
   bytesOf,
   describeContentStore,
@@ -60,14 +61,17 @@ describe("openLocalStore()", () => {
     expect(Buffer.from((await store.memo.get("some/1", "key"))!).toString()).toBe("small");
   });
 
-  test("misses a record whose blob is gone, and sets a damaged blob aside", async () => {
+  test.each([
+    ["fetch()", (content: ContentSource, descriptor: Descriptor) => content.fetch(descriptor)],
+    ["readChunks()", readChunks],
+  ])("misses a record whose blob is gone, and sets a damaged blob aside that %s finds", async (_, read) => {
     await using store = await openLocalStore(newPath());
     const record = await pushRandomRecord(store, "a");
     await store.index.put(record);
     const file = store.blobPath(record.layer?.descriptor.digest ?? "sha256:");
     if (file === undefined || record.layer === undefined) throw new Error("no blob");
     writeFileSync(file, readFileSync(file).fill(7, 0, 9));
-    await expect(bytesOf(store.content.fetch(record.layer.descriptor))).rejects.toMatchObject({
+    await expect(bytesOf(read(store.content, record.layer.descriptor))).rejects.toMatchObject({
       code: "DIGEST_MISMATCH",
     });
     expect(existsSync(file)).toBe(false);

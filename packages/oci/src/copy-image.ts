@@ -17,6 +17,16 @@ export interface Mounter {
   mount(descriptor: Descriptor, fromRepository: string, options?: TransferOptions): Promise<boolean>;
 }
 
+/** Optional power of a target: takes a manifest or index and its tag at once. */
+export interface TaggedPusher {
+  /** Stores `bytes`, which are what `expected` says, and lets `tag` name them; replaces what it named. */
+  pushTagged(
+    expected: Descriptor,
+    bytes: Uint8Array,
+    options: TransferOptions & { readonly tag: string },
+  ): Promise<void>;
+}
+
 export interface CopyOptions extends TransferOptions {
   /** Name given to the image at the target; undefined: none. */
   readonly tag?: string;
@@ -24,14 +34,20 @@ export interface CopyOptions extends TransferOptions {
   readonly platforms?: readonly Platform[];
   /** Transfers at once; 4 where it is left out. */
   readonly concurrency?: number;
-  /** Told as bytes of a blob move; `current` reaches `descriptor.size`. Not called for what is there already. */
+  /**
+   * Told as bytes of a blob move; `current` reaches `descriptor.size`. Not called for what is there already, nor for a
+   * manifest that goes with its tag.
+   */
   readonly onProgress?: (descriptor: Descriptor, current: number) => void;
   /** Repositories of the target's registry that may hold a blob already. */
   readonly mountFrom?: (descriptor: Descriptor) => readonly string[];
 }
 
+/** Questions to the target at once: each costs no more than the way to it and back. */
+const CHECKS = 8;
+
 /** Where an image is copied to: content, and what else it can do. */
-export type CopyTarget = ContentStore & Partial<Pick<Target, "tag"> & Mounter>;
+export type CopyTarget = ContentStore & Partial<Pick<Target, "tag"> & Mounter & TaggedPusher>;
 
 /**
  * Copies what `descriptor` leads to (an index, a manifest, or a blob) from `source` to `target`: blobs before the
@@ -55,13 +71,11 @@ export async function copyImage(
     copied: new Map(),
     metadata: new Map(),
     transfers: createSemaphore(options.concurrency ?? 4),
+    checks: createSemaphore(CHECKS),
   };
   const chosen = await choosePlatforms(descriptor, copier);
-  await copyNode(chosen, copier);
-  if (options.tag !== undefined) {
-    if (target.tag === undefined) throw new Error(`Cannot tag "${chosen.digest}": the target has no tags`);
-    await target.tag(chosen, options.tag, options);
-  }
+  if (options.tag === undefined) await copyNode(chosen, copier);
+  else await copyTagged(chosen, options.tag, copier);
   return chosen;
 }
 
@@ -75,6 +89,7 @@ interface Copier {
   /** Manifests and indexes that were read on the way. */
   readonly metadata: Map<Digest, Uint8Array>;
   readonly transfers: Semaphore;
+  readonly checks: Semaphore;
 }
 
 async function choosePlatforms(descriptor: Descriptor, copier: Copier): Promise<Descriptor> {
@@ -99,6 +114,22 @@ function findFor(
   return found;
 }
 
+async function copyTagged(descriptor: Descriptor, tag: string, copier: Copier): Promise<void> {
+  const { target, options } = copier;
+  if (target.pushTagged === undefined || !hasChildren(descriptor)) {
+    await copyNode(descriptor, copier);
+    if (target.tag === undefined) throw new Error(`Cannot tag "${descriptor.digest}": the target has no tags`);
+    await target.tag(descriptor, tag, options);
+    return;
+  }
+  await copyChildren(descriptor, copier);
+  await target.pushTagged(descriptor, await readMetadata(descriptor, copier), { tag, signal: options.signal });
+}
+
+function hasChildren({ mediaType }: Descriptor): boolean {
+  return isIndexMediaType(mediaType) || isManifestMediaType(mediaType);
+}
+
 function copyNode(descriptor: Descriptor, copier: Copier): Promise<void> {
   const known = copier.copied.get(descriptor.digest);
   if (known !== undefined) return known;
@@ -111,9 +142,13 @@ function copyNode(descriptor: Descriptor, copier: Copier): Promise<void> {
 }
 
 async function copyFresh(descriptor: Descriptor, copier: Copier): Promise<void> {
+  await copyChildren(descriptor, copier);
+  await copyContent(descriptor, copier);
+}
+
+async function copyChildren(descriptor: Descriptor, copier: Copier): Promise<void> {
   const children = await childrenOf(descriptor, copier);
   await settleAll(children.map((child) => copyNode(child, copier)));
-  await copier.transfers.run(() => copyContent(descriptor, copier));
 }
 
 async function childrenOf(descriptor: Descriptor, copier: Copier): Promise<readonly Descriptor[]> {
@@ -132,9 +167,15 @@ async function readMetadata(descriptor: Descriptor, { source, options, metadata 
 }
 
 async function copyContent(descriptor: Descriptor, copier: Copier): Promise<void> {
+  const { target, options, checks, transfers } = copier;
+  options.signal.throwIfAborted();
+  if (await checks.run(() => target.exists(descriptor, options))) return;
+  await transfers.run(() => bringContent(descriptor, copier));
+}
+
+async function bringContent(descriptor: Descriptor, copier: Copier): Promise<void> {
   const { target, options } = copier;
   options.signal.throwIfAborted();
-  if (await target.exists(descriptor, options)) return;
   for (const repository of target.mount === undefined ? [] : (options.mountFrom?.(descriptor) ?? []))
     if ((await target.mount?.(descriptor, repository, options)) === true) return;
   await pushContent(descriptor, copier);

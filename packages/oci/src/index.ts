@@ -6,7 +6,7 @@ export {
   type Target,
   type TransferOptions,
 } from "./content.ts";
-export { copyImage, type CopyOptions, type CopyTarget, type Mounter } from "./copy-image.ts";
+export { copyImage, type CopyOptions, type CopyTarget, type Mounter, type TaggedPusher } from "./copy-image.ts";
 export { type Descriptor } from "./descriptor.ts";
 export { createDigester, type Digest, type Digester, digestOf, hexOf, isDigest, parseDigest } from "./digest.ts";
 export { encodeImageConfig, encodeIndex, encodeJson, encodeManifest, type Encoded } from "./encode.ts";

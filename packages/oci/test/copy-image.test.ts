@@ -154,6 +154,44 @@ test.each([1, 3])("copyImage() keeps %i transfers going at once", async (concurr
   expect(most).toBe(concurrency);
 });
 
+test("copyImage() asks about no more than eight blobs at once", async () => {
+  const source = createMemoryStore();
+  const image = await randomImage(source, { layers: 20 });
+  let running = 0;
+  let most = 0;
+  const { target } = watch({
+    async exists() {
+      running += 1;
+      most = Math.max(most, running);
+      await setImmediate();
+      running -= 1;
+      return false;
+    },
+  });
+  await copyImage(source, target, { descriptor: image });
+  expect(most).toBe(8);
+});
+
+test("copyImage() hands over a manifest and its tag at once where the target takes that", async () => {
+  const source = createMemoryStore();
+  const image = await randomImage(source);
+  const order: string[] = [];
+  const { target, pushed } = watch({
+    tag: () => Promise.reject(new Error("not asked for")),
+    async pushTagged(expected, bytes, { tag }) {
+      expect(descriptorOf(bytes, image.mediaType)).toMatchObject({ digest: image.digest, size: image.size });
+      expect(pushed).toHaveLength(3);
+      order.push(`${tag} ${expected.digest}`);
+    },
+  });
+  const told: Descriptor[] = [];
+  await copyImage(source, target, { descriptor: image, tag: "new", onProgress: (each) => void told.push(each) });
+  expect(order).toEqual([`new ${image.digest}`]);
+  expect(new Set(told.map(({ digest }) => digest))).toEqual(new Set(pushed.map(({ digest }) => digest)));
+  const [layer] = await layersOf(source, image);
+  await expect(copyImage(source, target, { descriptor: layer, tag: "x" })).rejects.toThrow("not asked for");
+});
+
 test("copyImage() takes over from other repositories where the target can, and pushes else", async () => {
   const source = createMemoryStore();
   const image = await randomImage(source);

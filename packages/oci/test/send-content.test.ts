@@ -9,7 +9,7 @@ import { setTimeout } from "node:timers/promises";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
 import { digestOf, sendContent } from "@varve/oci";
-import { bytesOf, inChunks, randomBlob } from "@varve/oci/testing";
+import { bytesOf, inChunks, inOneBuffer, randomBlob } from "@varve/oci/testing";
 
 const { signal } = new AbortController();
 const CHUNK = 64 * 1024;
@@ -41,15 +41,11 @@ function serveRaw(speak: (socket: Socket) => void): Promise<string> {
   );
 }
 
-/** Chunks out of one buffer, which is spoiled as soon as the next is asked for. */
-async function* reused(bytes: Uint8Array, told: { count: number } = { count: 0 }): AsyncGenerator<Uint8Array> {
-  const buffer = Buffer.alloc(CHUNK);
-  for (let start = 0; start < bytes.length; start += CHUNK) {
-    const length = Math.min(CHUNK, bytes.length - start);
-    buffer.set(bytes.subarray(start, start + length));
+/** Counts the chunks that were asked for. */
+async function* counted(bytes: Uint8Array, told: { count: number }): AsyncGenerator<Uint8Array> {
+  for await (const chunk of inOneBuffer(bytes, CHUNK)) {
     told.count += 1;
-    yield buffer.subarray(0, length);
-    buffer.fill(0);
+    yield chunk;
   }
 }
 
@@ -67,7 +63,7 @@ test.each([0, 1, CHUNK, 5_000_001])(
       seen.length = request.headers["content-length"];
       response.writeHead(201, { "x-place": "here" }).end("done");
     });
-    const response = await put(url, reused(bytes), { headers: { "content-length": String(size) } });
+    const response = await put(url, inOneBuffer(bytes, CHUNK), { headers: { "content-length": String(size) } });
     expect(seen).toEqual({ digest: descriptor.digest, length: String(size) });
     expect([response.status, response.url, response.headers.get("x-place")]).toEqual([201, url, "here"]);
     expect(await response.text()).toBe("done");
@@ -84,7 +80,7 @@ test("sendContent() reads no further ahead than the system takes", async () => {
     response.end();
   });
   const told = { count: 0 };
-  const sending = put(url, reused(bytes, told), { headers: { "content-length": String(bytes.length) } });
+  const sending = put(url, counted(bytes, told), { headers: { "content-length": String(bytes.length) } });
   for (let before = -1; told.count === 0 || before < told.count; await setTimeout(100)) before = told.count;
   // The most that Linux keeps for a connection on both of its sides: net.ipv4.tcp_wmem and tcp_rmem.
   expect(told.count * CHUNK).toBeLessThan(16 * 1024 * 1024);
@@ -103,7 +99,7 @@ test.each([
   const { bytes } = randomBlob(32 * 1024 * 1024);
   const url = await serveRaw((socket) => void socket.once("data", () => answer(socket)));
   const told = { count: 0 };
-  const response = await put(url, reused(bytes, told));
+  const response = await put(url, counted(bytes, told));
   expect([response.status, await response.text()]).toEqual([413, "big"]);
   expect(told.count * CHUNK).toBeLessThan(bytes.length);
 });
@@ -111,7 +107,7 @@ test.each([
 test("sendContent() throws the error of a connection that is lost", async () => {
   const url = await serveRaw((socket) => void socket.once("data", () => socket.resetAndDestroy()));
   const { bytes } = randomBlob(32 * 1024 * 1024);
-  await expect(put(url, reused(bytes))).rejects.toMatchObject({
+  await expect(put(url, inOneBuffer(bytes, CHUNK))).rejects.toMatchObject({
     code: expect.stringMatching(/ECONNRESET|EPIPE/) as string,
   });
 });
@@ -181,11 +177,11 @@ test("sendContent() trusts whom node trusts", async () => {
   });
   onTestFinished(() => server.closeAllConnections());
   const url = (await listen(server)).replace("http:", "https:");
-  await expect(put(url, reused(bytes))).rejects.toMatchObject({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
+  await expect(put(url, inOneBuffer(bytes, CHUNK))).rejects.toMatchObject({ code: "DEPTH_ZERO_SELF_SIGNED_CERT" });
   const trusted = getCACertificates("default");
   onTestFinished(() => setDefaultCACertificates(trusted));
   setDefaultCACertificates([...trusted, cert]);
-  expect(await (await put(url, reused(bytes))).text()).toBe(descriptor.digest);
+  expect(await (await put(url, inOneBuffer(bytes, CHUNK))).text()).toBe(descriptor.digest);
 });
 
 function temporaryDirectory(): string {

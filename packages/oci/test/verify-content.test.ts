@@ -1,6 +1,6 @@
 import { asyncProperty, assert, integer, uint8Array } from "fast-check";
 import { expect, test } from "vitest";
-import { createMemoryStore, readContent, streamContent, verifyContent } from "@varve/oci";
+import { createMemoryStore, readChunks, readContent, streamContent, verifyContent } from "@varve/oci";
 import { bytesOf, descriptorOf, inChunks, pushBytes, randomBlob } from "@varve/oci/testing";
 
 test("verifyContent() passes on what is described, however it is cut", async () => {
@@ -35,6 +35,18 @@ test("verifyContent() stops reading as soon as there is too much", async () => {
     code: "SIZE_INVALID",
   });
   expect(pieces).toBe(3);
+});
+
+test("verifyContent() verifies once what is read of a source, and again for another descriptor", async () => {
+  const store = createMemoryStore();
+  const descriptor = await pushBytes(store, randomBlob(1000).bytes);
+  const content = readChunks(store, descriptor);
+  expect(verifyContent({ ...descriptor, mediaType: "text/plain" }, content)).toBe(content);
+  const once = verifyContent(descriptor, inChunks(Buffer.alloc(1000)));
+  expect(verifyContent(descriptor, once)).toBe(once);
+  await expect(bytesOf(once)).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
+  const { descriptor: other } = randomBlob(1000);
+  await expect(bytesOf(verifyContent(other, content))).rejects.toMatchObject({ code: "DIGEST_MISMATCH" });
 });
 
 test("streamContent() aborts what it reads from when it is destroyed, and does not wait for it", async () => {

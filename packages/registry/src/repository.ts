@@ -13,6 +13,7 @@ import {
   readContent,
   type Reference,
   streamContent,
+  type TaggedPusher,
   type Target,
   type TransferOptions,
   verifyContent,
@@ -27,7 +28,7 @@ import { isLoopback, readSettings, type RegistrySettings } from "./settings.ts";
 import { createTransport, type Transport } from "./transport.ts";
 
 /** A repository of a registry: images are pulled from it, pushed to it, and taken over from others beside it. */
-export interface Repository extends Target, Mounter {
+export interface Repository extends Target, Mounter, TaggedPusher {
   /** As in references: `docker.io`, `localhost:5000`. */
   readonly registry: string;
   readonly name: string;
@@ -135,6 +136,15 @@ class HttpRepository implements Repository {
     const location = this.#uploads.get(expected.digest) ?? (await openUpload(this.#transport, request));
     this.#uploads.delete(expected.digest);
     await sendUpload(this.#transport, location, { expected, content, ...request });
+  }
+
+  async pushTagged(
+    expected: Descriptor,
+    bytes: Uint8Array,
+    { tag, signal }: TransferOptions & { readonly tag: string },
+  ): Promise<void> {
+    await this.#putManifest(expected, bytes, { place: tag, signal });
+    this.#manifests.set(expected.digest, bytes);
   }
 
   async mount({ digest }: Descriptor, fromRepository: string, { signal }: TransferOptions = {}): Promise<boolean> {

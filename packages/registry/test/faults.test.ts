@@ -269,6 +269,29 @@ test("an upload that the registry drops is begun again by copyImage()", async ()
   expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "POST", "PUT", "POST", "PUT"]);
 });
 
+test("an upload that is redirected is not sent elsewhere, not even within the registry", async () => {
+  const { server, repository } = await start(({ method }, response) =>
+    method === "POST"
+      ? reply(response, 202, { headers: { location: "/v2/c/d/blobs/uploads/1" } })
+      : reply(response, 307, { headers: { location: "/v2/c/d/blobs/uploads/2" } }),
+  );
+  await expect(repository.push(DESCRIPTOR, inChunks(BLOB))).rejects.toMatchObject({ code: "PROTOCOL", status: 307 });
+  expect(server.seen.map(({ method }) => method)).toEqual(["POST", "PUT"]);
+});
+
+test("a manifest that gets a tag is sent once, under the tag", async () => {
+  const source = createMemoryStore();
+  const image = await randomImage(source);
+  const { server, repository } = await start(({ method }, response) => reply(response, method === "HEAD" ? 200 : 201));
+  await copyImage(source, repository, { descriptor: image, tag: "new" });
+  expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "HEAD", "HEAD", "PUT"]);
+  expect(server.seen.at(-1)).toMatchObject({
+    path: "/v2/c/d/manifests/new",
+    headers: { "content-type": image.mediaType },
+    body: (await readContent(source, image)).toString("latin1"),
+  });
+});
+
 test("a mount that the registry does not grant leaves an upload, which the push uses", async () => {
   const { server, repository } = await start(({ method }, response) => {
     if (method === "POST") return reply(response, 202, { headers: { location: "/v2/c/d/blobs/uploads/7" } });

@@ -19,10 +19,20 @@ export async function* inChunks(bytes: Uint8Array, length: number = bytes.length
   for (let start = 0; start < bytes.length; start += length) yield bytes.subarray(start, start + length);
 }
 
+/** `bytes` in pieces of `length` bytes out of one buffer, which is cleared as soon as the next piece is asked for. */
+export async function* inOneBuffer(bytes: Uint8Array, length: number): AsyncGenerator<Uint8Array> {
+  const buffer = Buffer.alloc(length);
+  for await (const chunk of inChunks(bytes, length)) {
+    buffer.set(chunk);
+    yield buffer.subarray(0, chunk.length);
+    buffer.fill(0);
+  }
+}
+
 /** All bytes of a stream. */
 export async function bytesOf(content: AsyncIterable<unknown>): Promise<Buffer> {
   const chunks: Uint8Array[] = [];
-  for await (const chunk of content) chunks.push(chunk as Uint8Array);
+  for await (const chunk of content) chunks.push(Buffer.from(chunk as Uint8Array));
   return Buffer.concat(chunks);
 }
 

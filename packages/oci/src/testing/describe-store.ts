@@ -1,9 +1,10 @@
 import { afterAll, beforeAll, describe, expect, test } from "vitest";
-import type { ContentStore, IngestStore, Target } from "../content.ts";
+import type { ContentStore, IngestStore, Target, TransferOptions } from "../content.ts";
 import { copyImage } from "../copy-image.ts";
 import type { Descriptor } from "../descriptor.ts";
 import { createMemoryStore } from "../memory-store.ts";
-import { bytesOf, inChunks, pushBytes, randomBlob } from "./blobs.ts";
+import { readChunks } from "../verify-content.ts";
+import { bytesOf, inChunks, inOneBuffer, pushBytes, randomBlob } from "./blobs.ts";
 import { randomImage, randomIndex } from "./random-image.ts";
 import { validateImage } from "./validate-image.ts";
 
@@ -18,7 +19,8 @@ export function describeContentStore(name: string, open: () => Promise<Opened<Co
   describe(`${name} as a ContentStore`, () => {
     const opened = openForAll(open);
     describePush(opened);
-    describeFetch(opened);
+    describeReader({ name: "fetch()", read: (from, ...rest) => from.fetch(...rest) }, opened);
+    describeReader({ name: "readChunks()", read: readChunks }, opened);
   });
 }
 
@@ -43,6 +45,12 @@ function describePush(store: () => ContentStore): void {
     await store().push(descriptor, inChunks(bytes, 10_007));
     expect(await store().exists(descriptor)).toBe(true);
     expect((await bytesOf(store().fetch(descriptor))).equals(bytes)).toBe(true);
+  });
+
+  test("push() is done with a chunk when it asks for the next", async () => {
+    const { bytes, descriptor } = randomBlob(1_000_000);
+    await store().push(descriptor, inOneBuffer(bytes, 65_536));
+    expect((await bytesOf(readChunks(store(), descriptor))).equals(bytes)).toBe(true);
   });
 
   test("push() succeeds where the content is there already", async () => {
@@ -91,34 +99,40 @@ function describePush(store: () => ContentStore): void {
   });
 }
 
-function describeFetch(store: () => ContentStore): void {
-  test("fetch() ends with BLOB_UNKNOWN where there is no such content", async () => {
+/** A way to get content. */
+interface Reader {
+  readonly name: string;
+  readonly read: (store: ContentStore, descriptor: Descriptor, options?: TransferOptions) => AsyncIterable<unknown>;
+}
+
+function describeReader({ name, read }: Reader, store: () => ContentStore): void {
+  test(`${name} ends with BLOB_UNKNOWN where there is no such content`, async () => {
     const { descriptor } = randomBlob(10);
-    await expect(bytesOf(store().fetch(descriptor))).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
+    await expect(bytesOf(read(store(), descriptor))).rejects.toMatchObject({ code: "BLOB_UNKNOWN" });
   });
 
-  test.each([1, -1])("fetch() ends with SIZE_INVALID where the descriptor is off by %i", async (difference) => {
+  test.each([1, -1])(`${name} ends with SIZE_INVALID where the descriptor is off by %i`, async (difference) => {
     const descriptor = await pushBytes(store(), randomBlob(5000).bytes);
     const wrong: Descriptor = { ...descriptor, size: descriptor.size + difference };
-    await expect(bytesOf(store().fetch(wrong))).rejects.toMatchObject({ code: "SIZE_INVALID" });
+    await expect(bytesOf(read(store(), wrong))).rejects.toMatchObject({ code: "SIZE_INVALID" });
   });
 
-  test("fetch() ends with the reason of its signal", async () => {
+  test(`${name} ends with the reason of its signal`, async () => {
     const descriptor = await pushBytes(store(), randomBlob(4 * 1024 * 1024).bytes);
     const stop = new AbortController();
     const reading = (async (): Promise<void> => {
-      for await (const _ of store().fetch(descriptor, { signal: stop.signal })) stop.abort(new Error("enough"));
+      for await (const _ of read(store(), descriptor, { signal: stop.signal })) stop.abort(new Error("enough"));
     })();
     await expect(reading).rejects.toThrow("enough");
-    const early = store().fetch(descriptor, { signal: AbortSignal.abort(new Error("too late")) });
+    const early = read(store(), descriptor, { signal: AbortSignal.abort(new Error("too late")) });
     await expect(bytesOf(early)).rejects.toThrow("too late");
   });
 
-  test("fetch() can be left early, and begun again", async () => {
+  test(`${name} can be left early, and begun again`, async () => {
     const { bytes, descriptor } = randomBlob(4 * 1024 * 1024);
     await store().push(descriptor, inChunks(bytes));
-    for await (const _ of store().fetch(descriptor)) break;
-    expect((await bytesOf(store().fetch(descriptor))).equals(bytes)).toBe(true);
+    for await (const _ of read(store(), descriptor)) break;
+    expect((await bytesOf(read(store(), descriptor))).equals(bytes)).toBe(true);
   });
 }
 
