@@ -1,7 +1,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 import { stepDigest } from "@varve/cache-key";
 import { stepDefinition } from "@varve/graph";
-import type { PackedLayer, Segment, SegmentReuse } from "@varve/layer";
+import type { PackedLayer, ReusedSegment, Segment, SegmentReuse } from "@varve/layer";
 import { type Digest, digestOf } from "@varve/oci";
 import type { LayerStep } from "./resolve.ts";
 import type { BuildOptions, Compression } from "./session.ts";
@@ -89,7 +89,7 @@ function placesOf({ offset: first, segments }: EarlierBlob): ReadonlyMap<Digest,
 }
 
 /** Undefined where the blob is gone or damaged: then the segment is made again. */
-function readVerified(path: string, { digest, offset, length }: Place): Uint8Array | undefined {
+function readVerified(path: string, { digest, offset, length }: Place): ReusedSegment | undefined {
   const bytes = Buffer.allocUnsafe(length);
   try {
     const file = openSync(path, "r");
@@ -101,5 +101,5 @@ function readVerified(path: string, { digest, offset, length }: Place): Uint8Arr
   } catch {
     return undefined;
   }
-  return digestOf(bytes) === digest ? bytes : undefined;
+  return digestOf(bytes) === digest ? { compressed: bytes, digest } : undefined;
 }

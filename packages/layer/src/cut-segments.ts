@@ -72,11 +72,11 @@ interface Piece {
 }
 
 function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length }: Piece): void {
-  const { content, size } = entry;
+  const { content, size, digest } = entry;
   const start = buffer.length;
   const target = buffer.extend(length);
   const isWhole = length === size;
-  const common = { entry: position, start, length, isWhole };
+  const common = { entry: position, start, length, isWhole, isKnown: digest !== undefined };
   if (content === undefined && size > 0) throw contentMissing(entry);
   if (content !== undefined && "path" in content) {
     const { path, offset } = content;

@@ -16,8 +16,14 @@ import { defaultConcurrency, inWorker } from "./worker-pool.ts";
 export interface SegmentReuse {
   /** The tar digests of those with so many bytes before compression. */
   candidates(tarLength: number): readonly Digest[];
-  /** Such a segment compressed, as it was made, or undefined where it is no longer to be had. */
-  read(tarDigest: Digest): Promise<Uint8Array | undefined>;
+  /** Such a segment, as it was made, or undefined where it is no longer to be had. */
+  read(tarDigest: Digest): Promise<ReusedSegment | undefined>;
+}
+
+/** A segment compressed: its bytes, and their digest. */
+export interface ReusedSegment {
+  readonly compressed: Uint8Array;
+  readonly digest: Digest;
 }
 
 export interface PackOptions {
@@ -154,14 +160,17 @@ async function compressedBytes(
   packing: Packing,
   { compressed, tarDigest }: SegmentDone,
   { memory, bytes }: SegmentBuffer,
-): Promise<{ readonly compressed: Uint8Array; readonly digest: Digest }> {
+): Promise<ReusedSegment> {
   if (compressed !== undefined) {
     const { place, length, digest } = compressed;
     return { compressed: new Uint8Array(memory[place], 0, length), digest };
   }
   const reused = await packing.options.reuse?.read(tarDigest);
-  if (reused !== undefined) packing.reused += 1;
-  const own = reused ?? compressSegment(bytes, packing.options.compression);
+  if (reused !== undefined) {
+    packing.reused += 1;
+    return reused;
+  }
+  const own = compressSegment(bytes, packing.options.compression);
   return { compressed: own, digest: digestOf(own) };
 }
 

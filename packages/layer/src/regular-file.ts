@@ -44,6 +44,24 @@ export function openRegularFile(path: string): RegularFile {
   };
 }
 
+/**
+ * Fills `target` with the bytes of a file from `position` on, whose digest will tell whether they are the right ones:
+ * nothing else is looked at.
+ * @throws FileProblem where there are fewer, or it is no file.
+ */
+export function readBytes(path: string, target: Uint8Array, position: number): void {
+  const file = open(path);
+  try {
+    readFully(file, target, position);
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code !== "EISDIR" && code !== "ESPIPE") throw error;
+    throw new FileProblem("changed", "it changed its kind", error);
+  } finally {
+    closeSync(file);
+  }
+}
+
 function isSame(a: BigIntStats, b: BigIntStats): boolean {
   return a.ctimeNs === b.ctimeNs && a.mtimeNs === b.mtimeNs && a.size === b.size;
 }

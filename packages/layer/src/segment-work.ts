@@ -1,7 +1,7 @@
 import { createHash, hash } from "node:crypto";
 import type { Digest } from "@varve/oci";
 import { type Compression, compressSegment } from "./compression.ts";
-import { FileProblem, openRegularFile } from "./regular-file.ts";
+import { FileProblem, openRegularFile, readBytes } from "./regular-file.ts";
 import type { Memory } from "./segment-buffer.ts";
 
 /** Where the bytes of one file, or a piece of it, go in a segment. */
@@ -19,6 +19,8 @@ export interface Slot {
   readonly fileSize: number | undefined;
   /** Whether these are all bytes of the entry, and so to be digested. */
   readonly isWhole: boolean;
+  /** Whether the digest of the entry is known, and tells if these are the right bytes. */
+  readonly isKnown: boolean;
 }
 
 /** A segment to be read, digested and compressed. */
@@ -118,7 +120,12 @@ function fillSlot(slot: Slot, bytes: Uint8Array): FilledSlot {
   return state === undefined ? {} : { state };
 }
 
-function readInto(target: Uint8Array, path: string, { position, fileSize, isWhole }: Slot): string | undefined {
+function readInto(target: Uint8Array, path: string, slot: Slot): string | undefined {
+  const { position, fileSize, isWhole } = slot;
+  if (slot.isKnown) {
+    readBytes(path, target, position);
+    return undefined;
+  }
   using file = openRegularFile(path);
   const isRight = fileSize === undefined ? file.size >= position + target.length : file.size === fileSize;
   if (!isRight) throw new FileProblem("changed", "it changed its size");

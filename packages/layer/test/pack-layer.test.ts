@@ -1,7 +1,7 @@
 import { appendFileSync, openSync, closeSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
-import { type BlobWriter, createMemoryStore, digestOf, type IngestStore } from "@varve/oci";
+import { type BlobWriter, createMemoryStore, type Digest, digestOf, type IngestStore } from "@varve/oci";
 import { describe, expect, test } from "vitest";
 import { joinHardlinks, packLayer, scanDirectory, type SegmentReuse, treeDigest } from "../src/index.ts";
 import { describeTree, directory, entry, everything, file, pack, scratch, sh } from "./scratch.ts";
@@ -79,10 +79,10 @@ describe("packLayer()", () => {
   test.each(["gzip", "zstd"] as const)("takes segments that are at hand instead of compressing: %s", async (type) => {
     const before = await pack(manyFiles(), { type });
     const known = new Map(
-      before.index.segments?.map(({ tarDigest, offset, length }) => [
-        tarDigest,
-        before.blob.subarray(offset, offset + length),
-      ]),
+      before.index.segments?.map(({ tarDigest, offset, length }) => {
+        const compressed = before.blob.subarray(offset, offset + length);
+        return [tarDigest, { compressed, digest: digestOf(compressed) }];
+      }),
     );
     const changed = manyFiles().with(2000, file("f2000", "other"));
     const reuse: SegmentReuse = {
@@ -103,16 +103,21 @@ describe("packLayer()", () => {
     expect((await pack([spooled])).layer).toEqual((await pack([file("f", "abc")])).layer);
   });
 
-  test.each<[string, (path: string) => void]>([
-    ["is gone", (path) => rmSync(path)],
-    ["has another size", (path) => appendFileSync(path, "more")],
-    ["has other bytes of the same length", (path) => writeFileSync(path, "BYTES")],
-    ["is a directory now", (path) => sh("/", `rm ${path}; mkdir ${path}`)],
-    ["is a fifo now", (path) => sh("/", `rm ${path}; mkfifo ${path}`)],
-  ])("fails and leaves nothing where a file %s", async (_what, change) => {
+  const known = { digest: digestOf(Buffer.from("bytes")) };
+  test.each<[string, (path: string) => void, { readonly digest?: Digest }]>([
+    ["is gone", (path) => rmSync(path), known],
+    ["is gone, not digested", (path) => rmSync(path), {}],
+    ["became longer, not digested", (path) => appendFileSync(path, "more"), {}],
+    ["became shorter", (path) => writeFileSync(path, "byte"), known],
+    ["has other bytes of the same length", (path) => writeFileSync(path, "BYTES"), known],
+    ["is a directory now", (path) => sh("/", `rm ${path}; mkdir ${path}`), known],
+    ["is a directory now, not digested", (path) => sh("/", `rm ${path}; mkdir ${path}`), {}],
+    ["is a fifo now", (path) => sh("/", `rm ${path}; mkfifo ${path}`), known],
+    ["is a fifo now, not digested", (path) => sh("/", `rm ${path}; mkfifo ${path}`), {}],
+  ])("fails and leaves nothing where a file %s", async (_what, change, digest) => {
     const path = join(scratch(), "file");
     writeFileSync(path, "bytes");
-    const entries = [entry("file", { size: 5, digest: digestOf(Buffer.from("bytes")), content: { path } })];
+    const entries = [entry("file", { size: 5, ...digest, content: { path } })];
     change(path);
     const { store, committed } = watchedStore();
     await expect(packLayer(entries, { store, compression: { type: "gzip" } })).rejects.toMatchObject({
@@ -120,6 +125,13 @@ describe("packLayer()", () => {
       path: "file",
     });
     expect(committed()).toBe(0);
+  });
+
+  test("takes the bytes that the digest is of, whatever was added to the file since", async () => {
+    const path = join(scratch(), "file");
+    writeFileSync(path, "bytes and more");
+    const longer = entry("f", { size: 5, ...known, content: { path } });
+    expect((await pack([longer])).layer).toEqual((await pack([file("f", "bytes")])).layer);
   });
 
   test("fails where a file is written to while it is read", async () => {
