@@ -50,9 +50,10 @@ ${used}`;
 
 let needed: ReadonlySet<string> | undefined;
 
-/** What a build loads in any case: all that its command imports, other than by `import()`. */
+/** What a build loads in any case: all that its command imports other than by `import()`, and LevelDB. */
 function isNeeded(id: string, context: ChunkingContext): boolean {
-  needed ??= collectImports([main, join(root, "apps/cli/dist/commands/build.js")], context);
+  const level = join(root, "node_modules/level/index.js");
+  needed ??= collectImports([main, join(root, "apps/cli/dist/commands/build.js"), level], context);
   return needed.has(id);
 }
 
@@ -92,8 +93,12 @@ const { output: written } = await bundle.write({
 await bundle.close();
 for (const chunk of written)
   if (chunk.type === "chunk") writeFileSync(join(output, chunk.fileName), toAscii(chunk.code));
-writeFileSync(join(output, "package.json"), '{ "type": "commonjs" }\n');
-writeFileSync(join(output, "LICENSES.txt"), licencesOf(written.filter((each) => each.type === "chunk")));
+const chunks = written.filter((each) => each.type === "chunk");
+const [loaded] = chunks.filter(({ name }) => name === "build");
+// What apps/cli/bin loads; it exports `main` as the entry does.
+writeFileSync(join(output, "package.json"), JSON.stringify({ type: "commonjs", needed: loaded?.fileName }));
+writeFileSync(join(output, "LICENSES.txt"), licencesOf(chunks));
+for (const { fileName, code } of chunks) writeFileSync(join(output, fileName), toAscii(code));
 
 /** Node keeps a file in which a single letter is not ASCII in twice the memory, and is slower to read it. */
 function toAscii(code: string): string {

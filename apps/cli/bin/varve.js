@@ -3,6 +3,7 @@
 // Node starts sooner than modules.
 const { existsSync } = require("node:fs");
 const nodeModule = require("node:module");
+const os = require("node:os");
 const path = require("node:path");
 const { setFlagsFromString } = require("node:v8");
 
@@ -29,6 +30,16 @@ function keepMemoryLow() {
   setFlagsFromString("--semi-space-growth-factor=1");
 }
 
+/** The user's own: what is read there is executed. */
+function codeDirectory() {
+  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "varve-code");
+}
+
+function loadMain(cache) {
+  const key = process.argv[2] === "build" ? "build" : "other";
+  return require("./load-bundle.js").loadBundle(path.join(__dirname, "../bundle"), { cache, key }).main;
+}
+
 function refuse() {
   process.stderr.write(
     `varve needs Node.js ${NEEDED} or newer; this is ${process.versions.node}. Install a newer one, or run: npx -p node@${NEEDED} -p varve varve\n`,
@@ -38,7 +49,6 @@ function refuse() {
 
 function runWith(program) {
   const { spawn } = require("node:child_process");
-  const { constants } = require("node:os");
   // In a group of its own: a signal to our whole group (Ctrl-C, timeout) would reach it a second time beside the one
   // handed on, and a second signal means to end at once, without cleaning up.
   const child = spawn(program, process.argv.slice(1), {
@@ -50,7 +60,7 @@ function runWith(program) {
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   process.on("SIGHUP", () => child.kill("SIGTERM"));
   child.on("error", refuse);
-  child.on("exit", (code, signal) => process.exit(code === null ? 128 + constants.signals[signal] : code));
+  child.on("exit", (code, signal) => process.exit(code === null ? 128 + os.constants.signals[signal] : code));
 }
 
 const isOld = Number(process.versions.node.split(".")[0]) < NEEDED;
@@ -60,8 +70,9 @@ if (pinned !== undefined) {
 } else if (isOld) {
   refuse();
 } else {
-  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache();
+  const cache = codeDirectory();
+  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache(cache);
   keepMemoryLow();
-  if (usesBundle()) void require("../bundle/main.js").main(process.argv.slice(2));
+  if (usesBundle()) void loadMain(cache)(process.argv.slice(2));
   else void import("../dist/main.js").then(({ main }) => main(process.argv.slice(2)));
 }
