@@ -1,12 +1,12 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 
-/** A request whose body is content. */
+/** A request whose body is content, if it has one. */
 export interface ContentRequest {
   readonly method: string;
   /** With `content-length`, or the body is sent in chunks of its own. */
   readonly headers: Readonly<Record<string, string>>;
   /** A chunk is done with when the next one is asked for, which is once it was handed to the system. */
-  readonly content: AsyncIterable<Uint8Array>;
+  readonly content?: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
   /** A unix socket to connect to, whatever host the URL names. */
   readonly socketPath?: string;
@@ -14,6 +14,8 @@ export interface ContentRequest {
 
 /** What is read of the answer's body: bytes. */
 const MOST_ANSWER = 1024 * 1024;
+/** Until a connection stands: milliseconds, as `fetch` has it. */
+const CONNECT_TIMEOUT = 10_000;
 /** RFC 9110: answers with these have no body. */
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
@@ -24,7 +26,7 @@ const WITHOUT_BODY = new Set([204, 205, 304]);
  * @throws the signal's reason; the content's error; the system's, as `fetch` has them in its cause.
  */
 export async function sendContent(url: string, request: ContentRequest): Promise<Response> {
-  const { content, ...options } = request;
+  const { content = nothing(), ...options } = request;
   const { signal } = options;
   signal.throwIfAborted();
   const call = await openRequest(url, options);
@@ -49,7 +51,16 @@ export async function sendContent(url: string, request: ContentRequest): Promise
 async function openRequest(url: string, options: Omit<ContentRequest, "content">): Promise<ClientRequest> {
   // Not before they are needed: they bring 50 modules of Node's along.
   const { request } = url.startsWith("https:") ? await import("node:https") : await import("node:http");
-  return request(url, options);
+  const call = request(url, { ...options, timeout: CONNECT_TIMEOUT });
+  call.on("timeout", () => {
+    if (call.socket?.connecting === true)
+      call.destroy(Object.assign(new Error("no connection in time"), { code: "ETIMEDOUT" }));
+  });
+  return call;
+}
+
+async function* nothing(): AsyncGenerator<Uint8Array> {
+  // A request without a body.
 }
 
 function isBreak(error: unknown): boolean {

@@ -20,7 +20,7 @@ export type Mounted = { readonly type: "mounted" } | { readonly type: "upload"; 
  * @throws RegistryError.
  */
 export async function openUpload(transport: Transport, request: UploadRequest): Promise<string> {
-  const response = await transport.send("/blobs/uploads/", { method: "POST", ...request });
+  const response = await transport.send("/blobs/uploads/", { method: "POST", isPush: true, ...request });
   if (response.status !== 202)
     throw await transport.errorOf(response, { action: "start an upload", subject: "repository" });
   await readText(response);
@@ -36,7 +36,11 @@ export async function mountBlob(
   { digest, from, ...request }: UploadRequest & { readonly digest: string; readonly from: string },
 ): Promise<Mounted | undefined> {
   const query = new URLSearchParams({ mount: digest, from });
-  const response = await transport.send(`/blobs/uploads/?${query.toString()}`, { method: "POST", ...request });
+  const response = await transport.send(`/blobs/uploads/?${query.toString()}`, {
+    method: "POST",
+    isPush: true,
+    ...request,
+  });
   await readText(response);
   if (response.status === 201) return { type: "mounted" };
   return response.status === 202 ? { type: "upload", location: locationOf(response, transport) } : undefined;

@@ -9,6 +9,8 @@ export interface SeenRequest {
   readonly path: string;
   readonly headers: IncomingMessage["headers"];
   readonly body: string;
+  /** The client's side of the connection. */
+  readonly port: number | undefined;
 }
 
 export interface FakeServer {
@@ -47,7 +49,8 @@ async function receive(request: IncomingMessage): Promise<SeenRequest> {
     // The client gave up: what came is what is seen.
   }
   const body = Buffer.concat(chunks).toString("latin1");
-  return { method: request.method ?? "", path: request.url ?? "", headers: request.headers, body };
+  const { method = "", url: path = "", headers } = request;
+  return { method, path, headers, body, port: request.socket.remotePort };
 }
 
 function closeServer(server: Server): Promise<void> {

@@ -269,6 +269,21 @@ test("an upload that the registry drops is begun again by copyImage()", async ()
   expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "POST", "PUT", "POST", "PUT"]);
 });
 
+test("what a push asks and what it sends go over the same connection", async () => {
+  const { server, repository } = await start(({ method }, response) => {
+    if (method === "HEAD") return reply(response, 404);
+    if (method === "POST") return reply(response, 202, { headers: { location: "/v2/c/d/blobs/uploads/1" } });
+    return reply(response, 201);
+  });
+  const source = createMemoryStore();
+  await source.push(DESCRIPTOR, inChunks(BLOB));
+  await copyImage(source, repository, { descriptor: DESCRIPTOR });
+  await pushManifest(repository);
+  expect(server.seen.map(({ method }) => method)).toEqual(["HEAD", "POST", "PUT", "PUT"]);
+  expect(server.seen[1]?.headers["content-length"]).toBe("0");
+  expect(new Set(server.seen.map(({ port }) => port)).size).toBe(1);
+});
+
 test("an upload that is redirected is not sent elsewhere, not even within the registry", async () => {
   const { server, repository } = await start(({ method }, response) =>
     method === "POST"
