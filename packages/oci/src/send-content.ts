@@ -1,11 +1,11 @@
 import type { ClientRequest, IncomingMessage } from "node:http";
 
-/** A request whose body is content, if it has one. */
+/** A request whose body, if it has one, is content. */
 export interface ContentRequest {
   readonly method: string;
   /** With `content-length`, or the body is sent in chunks of its own. */
   readonly headers: Readonly<Record<string, string>>;
-  /** A chunk is done with when the next one is asked for, which is once it was handed to the system. */
+  /** Left out: no body. A chunk is done with when the next is asked for, which is once the system has it. */
   readonly content?: AsyncIterable<Uint8Array>;
   readonly signal: AbortSignal;
   /** A unix socket to connect to, whatever host the URL names. */
@@ -20,9 +20,9 @@ const CONNECT_TIMEOUT = 10_000;
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
 /**
- * Sends content, one chunk at a time, and gives the answer with as much as 1 MiB of its body. No redirect is followed.
- * An answer that comes before all was sent ends the sending. By `node:http`, where a chunk is neither copied nor kept:
- * the streams of `fetch` do both.
+ * Sends a request with its content, one chunk at a time, and gives the answer with as much as 1 MiB of its body. No
+ * redirect is followed. An answer that comes before all was sent ends the sending. By `node:http`, where a chunk is
+ * neither copied nor kept: the streams of `fetch` do both.
  * @throws the signal's reason; the content's error; the system's, as `fetch` has them in its cause.
  */
 export async function sendContent(url: string, request: ContentRequest): Promise<Response> {

@@ -1,4 +1,4 @@
-import { execFileSync } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { createServer as createHttpServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import { createServer as createHttpsServer } from "node:https";
@@ -6,11 +6,13 @@ import { type AddressInfo, createServer, type Server as NetServer, type Socket }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
+import { promisify } from "node:util";
 import { getCACertificates, setDefaultCACertificates } from "node:tls";
 import { expect, onTestFinished, test } from "vitest";
 import { digestOf, sendContent } from "@varve/oci";
 import { bytesOf, inChunks, inOneBuffer, randomBlob } from "@varve/oci/testing";
 
+const run = promisify(execFile);
 const { signal } = new AbortController();
 const CHUNK = 64 * 1024;
 
@@ -182,6 +184,25 @@ test("sendContent() trusts whom node trusts", async () => {
   onTestFinished(() => setDefaultCACertificates(trusted));
   setDefaultCACertificates([...trusted, cert]);
   expect(await (await put(url, inOneBuffer(bytes, CHUNK))).text()).toBe(descriptor.digest);
+});
+
+test("sendContent() goes by the proxy of the environment", async () => {
+  const seen: string[] = [];
+  const url = await serve(async (request, response) => {
+    seen.push(`${request.method} ${request.url} ${(await bytesOf(request)).toString()}`);
+    response.end("proxied");
+  });
+  const source = JSON.stringify(join(import.meta.dirname, "../src/send-content.ts"));
+  const script = `import(${source}).then(async ({ sendContent }) => {
+    async function* content() { yield Buffer.from("content"); }
+    const request = { method: "PUT", headers: {}, content: content(), signal: new AbortController().signal };
+    console.log(await (await sendContent("http://registry.invalid/x", request)).text());
+  })`;
+  const { origin } = new URL(url);
+  const proxy = { NODE_USE_ENV_PROXY: "1", HTTP_PROXY: origin, http_proxy: origin, NO_PROXY: "", no_proxy: "" };
+  const { stdout } = await run(process.execPath, ["-e", script], { env: { ...process.env, ...proxy } });
+  expect(stdout).toBe("proxied\n");
+  expect(seen).toEqual(["PUT http://registry.invalid/x content"]);
 });
 
 function temporaryDirectory(): string {
