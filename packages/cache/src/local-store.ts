@@ -1,6 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync } from "node:fs";
-import { readFile, rename, rm, writeFile } from "node:fs/promises";
+import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
 import { CacheError } from "./errors.ts";
@@ -29,7 +28,7 @@ const VERSION_FILE = "varve-store";
  */
 export async function openLocalStore(path: string, options: LocalStoreOptions = {}): Promise<LocalStore> {
   const root = resolve(path);
-  await explain(root, () => prepare(root));
+  await explain(root, async () => prepare(root));
   const level = createSharedLevel(join(root, "index"), { onWarning: options.onWarning ?? (() => {}) });
   const identity = processIdentity();
   const lease = await explain(root, async () => createLease(root, identity));
@@ -69,15 +68,15 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
     async [Symbol.asyncDispose]() {
       await Promise.all(made.map((directory) => removeTree(directory)));
       await level[Symbol.asyncDispose]();
-      await rm(lease, { force: true });
+      rmSync(lease, { force: true });
     },
   };
 }
 
-async function prepare(root: string): Promise<void> {
+function prepare(root: string): void {
   makeDirectory(root);
   for (const name of ["tmp", "layers", "mounts", "leases"]) mkdirSync(join(root, name), { recursive: true });
-  await checkVersion(root);
+  checkVersion(root);
 }
 
 /** With its parents, one by one: where a file system says ENOENT, as /proc does, Node's recursive form tries without end. */
@@ -93,9 +92,9 @@ function makeDirectory(path: string): void {
   }
 }
 
-async function checkVersion(root: string): Promise<void> {
+function checkVersion(root: string): void {
   const file = join(root, VERSION_FILE);
-  const text = await readFile(file, "utf8").catch(() => "");
+  const text = readVersion(file);
   if (text === "") return writeVersion(file);
   if (Number(text) === VERSION) return undefined;
   throw new CacheError(
@@ -108,8 +107,16 @@ async function checkVersion(root: string): Promise<void> {
 }
 
 /** Whole from the start: other processes may open the new store at the same time. */
-async function writeVersion(file: string): Promise<void> {
+function writeVersion(file: string): void {
   const temporary = `${file}.${randomUUID()}`;
-  await writeFile(temporary, `${VERSION}\n`);
-  await rename(temporary, file);
+  writeFileSync(temporary, `${VERSION}\n`);
+  renameSync(temporary, file);
+}
+
+function readVersion(file: string): string {
+  try {
+    return readFileSync(file, "utf8");
+  } catch {
+    return "";
+  }
 }

@@ -1,5 +1,6 @@
 import { execFile } from "node:child_process";
-import { readdir, readFile, rm } from "node:fs/promises";
+import { existsSync, readdirSync } from "node:fs";
+import { readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { isProcessAlive } from "./process-identity.ts";
@@ -8,8 +9,7 @@ import { isProcessAlive } from "./process-identity.ts";
 export async function sweepLeftovers(root: string): Promise<void> {
   for (const parent of ["tmp", "mounts", "leases"]) {
     const directory = join(root, parent);
-    const names = await readdir(directory).catch(() => []);
-    const dead = names.filter((name) => isLeftover(name));
+    const dead = existsSync(directory) ? readdirSync(directory).filter((name) => isLeftover(name)) : [];
     await Promise.all(dead.map((name) => removeTree(join(directory, name))));
   }
 }
@@ -21,6 +21,7 @@ function isLeftover(name: string): boolean {
 
 /** Removes a directory tree; what is still mounted in it is unmounted first, never emptied. */
 export async function removeTree(path: string): Promise<void> {
+  if (!existsSync(path)) return;
   for (const mount of await mountsBelow(path))
     await promisify(execFile)("umount", ["--lazy", mount]).catch(() => undefined);
   if ((await mountsBelow(path)).length > 0) return;

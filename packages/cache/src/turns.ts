@@ -18,7 +18,10 @@ export interface Turns extends Disposable {
 const DONE = "done";
 const KEEP_DONE = 60_000;
 
-/** Turns in `directory`; disposal removes what ended a minute ago, of whatever process. */
+/** Its time is when somebody looked for what can be removed. */
+const SWEPT = "swept";
+
+/** Turns in `directory`; disposal removes what ended a minute ago, of whatever process, and looks for that once a minute. */
 export function createTurns(directory: string): Turns {
   let taken = 0;
   const identity = processIdentity();
@@ -38,7 +41,7 @@ export function createTurns(directory: string): Turns {
       return { type: "ours", after, end: () => replaceFile(file, DONE) };
     },
     [Symbol.dispose]() {
-      if (taken > 0) removeDone(directory);
+      if (taken > 0 && isSweepDue(directory)) removeDone(directory);
     },
   };
 }
@@ -68,6 +71,15 @@ function takeOver(file: string, identity: string): boolean {
   if (holder !== undefined && holder !== DONE && isProcessAlive(holder)) return false;
   replaceFile(file, identity);
   return readHolder(file) === identity;
+}
+
+/** Many builds at a time leave many files: not each of them reads all of these. */
+function isSweepDue(directory: string): boolean {
+  const file = join(directory, SWEPT);
+  const swept = statSync(file, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+  if (Date.now() - swept < KEEP_DONE) return false;
+  writeFileSync(file, "");
+  return true;
 }
 
 function removeDone(directory: string): void {

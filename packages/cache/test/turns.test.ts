@@ -47,4 +47,23 @@ describe("createTurns()", () => {
     turns[Symbol.dispose]();
     expect(files.map((file) => existsSync(file))).toEqual([false, true, true]);
   });
+
+  test("looks once a minute for what ended", () => {
+    const path = newPath();
+    const [file, swept] = [join(path, hexOf(key)), join(path, "swept")];
+    const endOne = (): void => {
+      using turns = createTurns(path);
+      const turn = turns.take(key);
+      if (turn.type === "ours") turn.end();
+      utimesSync(file, 1, 1);
+    };
+    endOne();
+    expect(existsSync(file)).toBe(false);
+    endOne();
+    expect(existsSync(file)).toBe(true);
+    const minuteAgo = Date.now() / 1000 - 61;
+    utimesSync(swept, minuteAgo, minuteAgo);
+    endOne();
+    expect(existsSync(file)).toBe(false);
+  });
 });
