@@ -12,7 +12,7 @@ export interface ContentRequest {
   readonly socketPath?: string;
 }
 
-/** What is read of the answer's body: bytes. */
+/** What is read of the body of an answer that is not streamed: bytes. */
 const MOST_ANSWER = 1024 * 1024;
 /** Until a connection stands: milliseconds, as `fetch` has it. */
 const CONNECT_TIMEOUT = 10_000;
@@ -20,9 +20,10 @@ const CONNECT_TIMEOUT = 10_000;
 const WITHOUT_BODY = new Set([204, 205, 304]);
 
 /**
- * Sends a request with its content, one chunk at a time, and gives the answer with as much as 1 MiB of its body. No
- * redirect is followed. An answer that comes before all was sent ends the sending. By `node:http`, where a chunk is
- * neither copied nor kept: the streams of `fetch` do both.
+ * Sends a request with its content, one chunk at a time, and gives the answer: to a GET that succeeds with its body as
+ * a stream, which the signal ends too, to any other with as much as 1 MiB of it. No redirect is followed. An answer
+ * that comes before all was sent ends the sending. By `node:http`, where a chunk is neither copied nor kept: the streams
+ * of `fetch` do both.
  * @throws the signal's reason; the content's error; the system's, as `fetch` has them in its cause.
  */
 export async function sendContent(url: string, request: ContentRequest): Promise<Response> {
@@ -30,7 +31,7 @@ export async function sendContent(url: string, request: ContentRequest): Promise
   const { signal } = options;
   signal.throwIfAborted();
   const call = await openRequest(url, options);
-  const answered = answerOf(call, url);
+  const answered = answerOf(call, { url, isGet: options.method === "GET" });
   answered.catch(() => undefined);
   const chunks = content[Symbol.asyncIterator]();
   try {
@@ -80,28 +81,44 @@ async function sendAll(call: ClientRequest, chunks: AsyncIterator<Uint8Array>): 
   }
 }
 
-function answerOf(call: ClientRequest, url: string): Promise<Response> {
+interface Asked {
+  readonly url: string;
+  readonly isGet: boolean;
+}
+
+function answerOf(call: ClientRequest, asked: Asked): Promise<Response> {
   return new Promise((resolve, reject) => {
     call.on("error", reject);
     call.once("response", (message) => {
-      readAnswer(message, url).then(resolve, reject);
+      readAnswer(message, asked).then(resolve, reject);
     });
   });
 }
 
-async function readAnswer(message: IncomingMessage, url: string): Promise<Response> {
-  const chunks: Uint8Array[] = [];
-  let size = 0;
-  for await (const chunk of message as AsyncIterable<Uint8Array>) {
-    chunks.push(chunk);
-    size += chunk.length;
-    if (size >= MOST_ANSWER) break;
-  }
+async function readAnswer(message: IncomingMessage, { url, isGet }: Asked): Promise<Response> {
   const { statusCode: status = 0, rawHeaders } = message;
+  const isStreamed = isGet && (status === 200 || status === 206);
+  const body = isStreamed ? ReadableStream.from(message) : await readSome(message);
   const headers = new Headers();
   for (let at = 0; at + 1 < rawHeaders.length; at += 2) headers.append(rawHeaders[at] ?? "", rawHeaders[at + 1] ?? "");
-  const response = new Response(WITHOUT_BODY.has(status) ? null : Buffer.concat(chunks), { status, headers });
+  const response = new Response(WITHOUT_BODY.has(status) ? null : body, { status, headers });
   return Object.defineProperty(response, "url", { value: url });
+}
+
+async function readSome(message: IncomingMessage): Promise<Buffer> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  try {
+    for await (const chunk of message as AsyncIterable<Uint8Array>) {
+      chunks.push(chunk);
+      size += chunk.length;
+      if (size >= MOST_ANSWER) break;
+    }
+  } catch (error) {
+    // A refusal says what it says; docker-registry gives those of ranges a false length.
+    if ((message.statusCode ?? 0) < 300) throw error;
+  }
+  return Buffer.concat(chunks);
 }
 
 /** What content says at its end is nobody's business once it is not sent any more. */

@@ -106,6 +106,33 @@ test.each([
   expect(told.count * CHUNK).toBeLessThan(bytes.length);
 });
 
+test.each([
+  [416, 416],
+  [201, "ECONNRESET"],
+])("sendContent() makes of status %i whose body breaks off %s", async (status, outcome) => {
+  const answer = `HTTP/1.1 ${status} X\r\ncontent-length: 100\r\n\r\nbig`;
+  const url = await serveRaw((socket) => void socket.once("data", () => socket.end(answer)));
+  const answered = put(url, inChunks(Buffer.alloc(10)));
+  expect(
+    await answered.then(
+      (response) => response.status,
+      (error: NodeJS.ErrnoException) => error.code,
+    ),
+  ).toBe(outcome);
+});
+
+test("sendContent() streams the body of a GET that succeeds, and ends it with the signal", async () => {
+  const { bytes, descriptor } = randomBlob(20_000_000);
+  const url = await serve(async (_, response) => response.end(bytes));
+  const stop = new AbortController();
+  const get = { method: "GET", headers: {}, signal: stop.signal };
+  const whole = await sendContent(url, get);
+  expect(digestOf(await bytesOf(whole.body as AsyncIterable<Uint8Array>))).toBe(descriptor.digest);
+  const reading = bytesOf((await sendContent(url, get)).body as AsyncIterable<Uint8Array>);
+  stop.abort(new Error("enough"));
+  await expect(reading).rejects.toThrow();
+});
+
 test("sendContent() throws the error of a connection that is lost", async () => {
   const url = await serveRaw((socket) => void socket.once("data", () => socket.resetAndDestroy()));
   const { bytes } = randomBlob(32 * 1024 * 1024);

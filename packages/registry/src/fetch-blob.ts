@@ -87,7 +87,7 @@ async function* fetchRest(
   } catch (error) {
     signal.throwIfAborted();
     if (error instanceof RegistryError) throw error;
-    return error;
+    return idle.signal.aborted ? idle.signal.reason : error;
   } finally {
     release();
   }

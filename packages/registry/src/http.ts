@@ -8,8 +8,6 @@ export interface HttpRequest {
   readonly headers?: Readonly<Record<string, string>>;
   /** Content can be sent once only: neither again after a fault, nor to where a redirect leads. */
   readonly body?: string | Buffer | AsyncIterable<Uint8Array>;
-  /** Sent over the connections that content is sent over: the next request of a push finds one open. */
-  readonly isPush?: boolean;
   /** How often it may be sent; left out: as often as the fault is worth. */
   readonly tries?: number;
   /** Milliseconds until the head of an answer must be there; 30,000 where it is left out, 0 for no limit. */
@@ -147,7 +145,7 @@ function withoutAuthorization(headers: Readonly<Record<string, string>>): Readon
 }
 
 async function sendOnce(url: string, request: HttpRequest): Promise<Response> {
-  const { method = "GET", headers, body, isPush, signal, timeout = HEAD_TIMEOUT } = request;
+  const { method = "GET", headers, body, signal, timeout = HEAD_TIMEOUT } = request;
   const late = new AbortController();
   const timer = timeout === 0 ? undefined : globalThis.setTimeout(() => late.abort(timeoutError(timeout)), timeout);
   const common = {
@@ -156,8 +154,7 @@ async function sendOnce(url: string, request: HttpRequest): Promise<Response> {
     signal: AbortSignal.any([late.signal, ...(signal === undefined ? [] : [signal])]),
   };
   try {
-    if (isPush === true || isContent(body)) return await sendContent(url, withBody(common, body));
-    return await fetch(url, { ...common, redirect: "manual", ...(body === undefined ? {} : { body }) });
+    return await sendContent(url, withBody(common, body));
   } finally {
     clearTimeout(timer);
   }

@@ -20,7 +20,7 @@ export type Mounted = { readonly type: "mounted" } | { readonly type: "upload"; 
  * @throws RegistryError.
  */
 export async function openUpload(transport: Transport, request: UploadRequest): Promise<string> {
-  const response = await transport.send("/blobs/uploads/", { method: "POST", isPush: true, ...request });
+  const response = await transport.send("/blobs/uploads/", { method: "POST", ...request });
   if (response.status !== 202)
     throw await transport.errorOf(response, { action: "start an upload", subject: "repository" });
   await readText(response);
@@ -38,7 +38,6 @@ export async function mountBlob(
   const query = new URLSearchParams({ mount: digest, from });
   const response = await transport.send(`/blobs/uploads/?${query.toString()}`, {
     method: "POST",
-    isPush: true,
     ...request,
   });
   await readText(response);

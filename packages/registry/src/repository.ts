@@ -97,7 +97,6 @@ class HttpRepository implements Repository {
     const response = await this.#transport.send(pathOf(descriptor), {
       method: "HEAD",
       headers,
-      isPush: true,
       ...this.#pulling(signal),
     });
     if (response.ok) return true;
@@ -185,7 +184,6 @@ class HttpRepository implements Repository {
       method: "PUT",
       headers: { "content-type": mediaType },
       body: Buffer.from(bytes),
-      isPush: true,
       timeout: MANIFEST_TIMEOUT,
       ...this.#pushing(signal),
     });
