@@ -4,7 +4,7 @@ import { isLoopback } from "./settings.ts";
 /** Codes that tell that the other side does not speak TLS at all. */
 const NO_TLS = ["ERR_SSL_WRONG_VERSION_NUMBER", "ERR_SSL_PACKET_LENGTH_TOO_LONG", "EPROTO"];
 
-/** Node's code for what went wrong beneath `fetch`; undefined where there is none. */
+/** Node's code for what went wrong, here or in a cause; undefined where there is none. */
 export function codeOfFailure(error: unknown): string | undefined {
   for (let each = error; each instanceof Error; each = each.cause) {
     const { code } = each as NodeJS.ErrnoException;

@@ -23,7 +23,6 @@ const FEWER_TRIES: Readonly<Record<string, number>> = {
   ECONNREFUSED: 3,
   ENOTFOUND: 2,
   ETIMEDOUT: 2,
-  UND_ERR_CONNECT_TIMEOUT: 2,
 };
 /** Waits in milliseconds: the first, the longest, and all of one request together. */
 const FIRST_WAIT = 250;

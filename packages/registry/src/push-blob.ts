@@ -36,10 +36,7 @@ export async function mountBlob(
   { digest, from, ...request }: UploadRequest & { readonly digest: string; readonly from: string },
 ): Promise<Mounted | undefined> {
   const query = new URLSearchParams({ mount: digest, from });
-  const response = await transport.send(`/blobs/uploads/?${query.toString()}`, {
-    method: "POST",
-    ...request,
-  });
+  const response = await transport.send(`/blobs/uploads/?${query.toString()}`, { method: "POST", ...request });
   await readText(response);
   if (response.status === 201) return { type: "mounted" };
   return response.status === 202 ? { type: "upload", location: locationOf(response, transport) } : undefined;
