@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, writeFileSync } from "node:fs";
+import { closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { mknod } from "@varve/layer";
@@ -30,10 +30,11 @@ const PIPE_MODE = 0o666;
 /** A pool whose servers are put into a mount namespace of their own by `unshare`, a path. */
 export function createInitPool(unshare: string): InitPool {
   let idle: readonly InitServer[] = [];
-  const take = (): InitServer => {
-    const [server = startInitServer(unshare), ...others] = idle.filter((each) => each.isAlive());
-    idle = others;
-    return server;
+  const runOn = async (server: InitServer, config: RuntimeConfig, options: RunOptions): ReturnType<InitPool["run"]> => {
+    const reply = await ask(server, config, options);
+    idle = [...idle, server];
+    throwIfCancelled(options.signal);
+    return reply !== undefined && "failure" in reply ? concludeFailure(reply.failure, options.onOutput) : reply;
   };
   return {
     prepare() {
@@ -41,18 +42,31 @@ export function createInitPool(unshare: string): InitPool {
     },
     async run(config, options) {
       throwIfCancelled(options.signal);
-      const server = take();
-      const reply = await runOn(server, config, options);
-      idle = [...idle, server];
-      throwIfCancelled(options.signal);
-      return reply !== undefined && "failure" in reply ? concludeFailure(reply.failure, options.onOutput) : reply;
+      const [waiting, ...others] = idle.filter((each) => each.isAlive());
+      idle = others;
+      if (waiting === undefined) return runOn(startInitServer(unshare), config, options);
+      try {
+        return await runOn(waiting, config, options);
+      } catch (error) {
+        // It may have ended while it waited, and we did not hear of it yet.
+        if (waiting.isAlive() || options.signal.aborted || hasBegun(options)) throw error;
+        return runOn(startInitServer(unshare), config, options);
+      }
     },
   };
 }
 
-async function runOn(server: InitServer, config: RuntimeConfig, options: RunOptions): Promise<InitReply | undefined> {
+function hasBegun({ scratch }: RunOptions): boolean {
+  return readFileSync(failureFileIn(scratch), "utf8") !== UNFINISHED;
+}
+
+function failureFileIn(scratch: string): string {
+  return join(scratch, "failure");
+}
+
+async function ask(server: InitServer, config: RuntimeConfig, options: RunOptions): Promise<InitReply | undefined> {
   const { scratch, signal, onOutput } = options;
-  const [stdout, stderr, failureFile] = [join(scratch, "stdout"), join(scratch, "stderr"), join(scratch, "failure")];
+  const [stdout, stderr, failureFile] = [join(scratch, "stdout"), join(scratch, "stderr"), failureFileIn(scratch)];
   await using stack = new AsyncDisposableStack();
   stack.use(openPipe(stdout, (chunk) => onOutput("stdout", chunk)));
   stack.use(openPipe(stderr, (chunk) => onOutput("stderr", chunk)));
@@ -83,6 +97,7 @@ function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposab
     async [Symbol.asyncDispose]() {
       closeSync(writer);
       await closed;
+      rmSync(path);
     },
   };
 }
