@@ -9,26 +9,11 @@ import { join } from "node:path";
 import { parseArgs } from "node:util";
 import { stackTrees } from "@varve/layer";
 import { probeRunners, selectRunner, selectSnapshotter } from "@varve/executor";
-import type { RunCommand, Runner } from "../packages/executor/src/runner.ts";
+import { plainCommand, type Runner } from "../packages/executor/src/runner.ts";
 import type { Snapshotter } from "../packages/executor/src/snapshotter.ts";
 
 const PHASES = ["prepare", "run", "diff", "commit", "dispose"] as const;
-const COMMAND: RunCommand = {
-  args: ["/bin/sh", "-c", "echo 1 >/file"],
-  env: ["PATH=/bin"],
-  workdir: "/",
-  uid: 0,
-  gid: 0,
-  additionalGids: [],
-  mounts: [],
-  network: "host",
-  security: "sandbox",
-  devices: [],
-  hostname: "varve",
-  extraHosts: [],
-  ulimits: [],
-  shmSize: undefined,
-};
+const COMMAND = plainCommand(["/bin/sh", "-c", "echo 1 >/file"], ["PATH=/bin"]);
 
 interface Bench {
   readonly runner: Runner;

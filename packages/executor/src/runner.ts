@@ -39,6 +39,26 @@ export interface RunCommand {
   readonly readonlyRootfs?: boolean;
 }
 
+/** A command of root's, in the sandbox, with the machine's network and nothing else. */
+export function plainCommand(args: readonly string[], env: readonly string[]): RunCommand {
+  return {
+    args,
+    env,
+    workdir: "/",
+    uid: 0,
+    gid: 0,
+    additionalGids: [],
+    mounts: [],
+    network: "host",
+    security: "sandbox",
+    devices: [],
+    hostname: undefined,
+    extraHosts: [],
+    ulimits: [],
+    shmSize: undefined,
+  };
+}
+
 /** Ties a process to varve's own standard streams, in place of `onOutput`. */
 export interface Attachment {
   /** `none`: there is nothing to read. */

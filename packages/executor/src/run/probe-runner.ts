@@ -1,26 +1,11 @@
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import type { RunCommand, Runner } from "../runner.ts";
+import { plainCommand, type Runner } from "../runner.ts";
 
 const MISSING_PROGRAM = "/varve-probe";
 const PROGRAM_NOT_FOUND = 127;
-const PROBE: RunCommand = {
-  args: [MISSING_PROGRAM],
-  env: [],
-  workdir: "/",
-  uid: 0,
-  gid: 0,
-  additionalGids: [],
-  mounts: [],
-  network: "host",
-  security: "sandbox",
-  devices: [],
-  hostname: "varve",
-  extraHosts: [],
-  ulimits: [],
-  shmSize: undefined,
-};
+const PROBE = plainCommand([MISSING_PROGRAM], []);
 
 /**
  * Why a runner does not work here, or undefined where it does. It is truly tried out, save for the process: in an empty
