@@ -3,6 +3,7 @@
  * read 250 small ones. CommonJS, for Node reads it faster than modules. What a build always needs is one file; what not
  * every command needs stays in files of its own. `node tools/bundle.ts`
  */
+import { hash } from "node:crypto";
 import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type ChunkingContext, type OutputChunk, type Plugin, rolldown } from "rolldown";
@@ -21,36 +22,61 @@ const nativeLevel: Plugin = {
   },
 };
 
-/** Node's own modules are loaded when something of them is first used: a build that makes nothing uses few of them. */
-const lazyBuiltins: Plugin = {
-  name: "lazy-builtins",
+/** What a file requires, Node's own modules and other chunks, is loaded when something of it is first used. */
+const lazyRequires: Plugin = {
+  name: "lazy-requires",
   renderChunk(code) {
     const names: (readonly [name: string, module: string])[] = [];
     const rest = code.replaceAll(
-      /^let (node_\w+) = require\("(node:[\w/]+)"\);$/gm,
+      /^(?:let|const) (\w+) = require\("((?:node:|\.\/)[^"]+)"\);$/gm,
       (_, name: string, module: string) => {
         names.push([name, module]);
         return "";
       },
     );
     const used = names.reduce(
-      (text, [name]) => text.replaceAll(new RegExp(`(?<![\\w$.])${name}\\.`, "g"), `builtins$.${name}.`),
+      (text, [name]) => text.replaceAll(new RegExp(`(?<![\\w$]|(?<!\\.\\.)\\.)${name}\\.`, "g"), `required$.${name}.`),
       rest,
     );
     const getters = names.map(([name, module]) => `get ${name}() { return load$("${name}", "${module}"); }`).join(", ");
-    return `const builtins$ = { ${getters} };
+    return `const required$ = { ${getters} };
 const load$ = (name, module) => {
   const value = require(module);
-  Object.defineProperty(builtins$, name, { value });
+  Object.defineProperty(required$, name, { value });
   return value;
 };
 ${used}`;
   },
 };
 
+/** What a build does not use that finds everything as it was: it is loaded by those that have something to do. */
+const WORK = new RegExp(
+  [
+    "/node_modules/",
+    "/registry/dist/",
+    "/cache/dist/(?:remote|oci)/",
+    "/cache/dist/(?:evict|guard|remove-records|stored-items)\\.js$",
+    "/executor/dist/(?:archive|export|images|mounts|run|snapshot)/",
+    "/executor/dist/copy/(?!context-input)",
+    "/executor/dist/explain/(?:describe-cause|file-list|find-causes|pair-steps)\\.js$",
+    "/executor/dist/(?:commit-layer|earlier-segments|plan-steps|predict|tree-file|users)\\.js$",
+    "/executor/dist/steps/workdir-step\\.js$",
+    "/cli/dist/calls/(?:help|outline|targets)\\.js$",
+    "/cli/dist/progress/(?!create-progress|progress)",
+  ].join("|"),
+);
+
+/** The file that a module goes to, of those whose compiled code is kept. */
+function chunkOf(id: string, context: ChunkingContext): "build" | "layer" | "work" | undefined {
+  if (!isNeeded(id, context)) return undefined;
+  // Threads load it alone.
+  if (id.includes("/packages/layer/")) return "layer";
+  return WORK.test(id) ? "work" : "build";
+}
+
 let needed: ReadonlySet<string> | undefined;
 
-/** What a build loads in any case: all that its command imports other than by `import()`, and LevelDB. */
+/** What a build may load: all that its command imports other than by `import()`, and LevelDB. */
 function isNeeded(id: string, context: ChunkingContext): boolean {
   const level = join(root, "node_modules/level/index.js");
   needed ??= collectImports([main, join(root, "apps/cli/dist/commands/build.js"), level], context);
@@ -74,10 +100,12 @@ const bundle = await rolldown({
     "layer-worker": "packages/layer/dist/layer-worker.js",
   },
   platform: "node",
+  // A file exports what others need of it besides.
+  preserveEntrySignatures: "allow-extension",
   treeshake: { manualPureFunctions: ["promisify"] },
   // Native parts are found where they were installed.
   external: ["koffi"],
-  plugins: [nativeLevel, lazyBuiltins],
+  plugins: [nativeLevel, lazyRequires],
   checks: { ineffectiveDynamicImport: false },
   logLevel: "warn",
 });
@@ -87,18 +115,21 @@ const { output: written } = await bundle.write({
   comments: false,
   chunkFileNames: "[name]-[hash].js",
   codeSplitting: {
-    groups: [{ debugName: "build", name: (id, context) => (isNeeded(id, context) ? "build" : undefined) }],
+    includeDependenciesRecursively: false,
+    groups: [{ debugName: "build", name: chunkOf }],
   },
 });
 await bundle.close();
-for (const chunk of written)
-  if (chunk.type === "chunk") writeFileSync(join(output, chunk.fileName), toAscii(chunk.code));
 const chunks = written.filter((each) => each.type === "chunk");
-const [loaded] = chunks.filter(({ name }) => name === "build");
-// What apps/cli/bin loads; it exports `main` as the entry does.
-writeFileSync(join(output, "package.json"), JSON.stringify({ type: "commonjs", needed: loaded?.fileName }));
+// Files whose compiled code apps/cli/bin keeps, each with what tells it from those of other versions.
+const kept = chunks.filter(({ name }) => ["main", "layer", "work", "rolldown-runtime"].includes(name));
+const versions = Object.fromEntries(kept.map(({ fileName, code }) => [fileName, hash("sha256", code).slice(0, 16)]));
+writeFileSync(join(output, "package.json"), JSON.stringify({ type: "commonjs", versions }));
 writeFileSync(join(output, "LICENSES.txt"), licencesOf(chunks));
-for (const { fileName, code } of chunks) writeFileSync(join(output, fileName), toAscii(code));
+// These change their root, where nothing of the bundle is found any more.
+const early = kept.map(({ fileName }) => `require("./${fileName}");\n`).join("");
+for (const { fileName, code } of chunks)
+  writeFileSync(join(output, fileName), (/^init(?:-server)?\.js$/.test(fileName) ? early : "") + toAscii(code));
 
 /** Node keeps a file in which a single letter is not ASCII in twice the memory, and is slower to read it. */
 function toAscii(code: string): string {

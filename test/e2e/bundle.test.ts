@@ -22,3 +22,21 @@ test("the bundle builds the image that its sources build, with threads and with 
   expect(bundled).toMatch(/^sha256:[0-9a-f]{64}\n$/);
   expect(bundled).toBe(await build("0"));
 });
+
+test("the bundle tells of programs that can't be started, from within their own root, as its sources do", async () => {
+  const fail = async (bundle: string, runner: string): Promise<string> => {
+    using workspace = new Workspace();
+    const context = workspace.context({ Dockerfile: 'FROM busybox\nRUN ["/etc/passwd"]\n' });
+    const { code, stderr } = await workspace.fail([`--runner=${runner}`, context], { env: { VARVE_BUNDLE: bundle } });
+    expect(code).toBe(1);
+    return stderr
+      .split("\n")
+      .filter((line) => line.startsWith("error"))
+      .join("\n");
+  };
+  for (const runner of ["unshare", "chroot"]) {
+    const told = await fail("1", runner);
+    expect(told).toContain("exit code: 126");
+    expect(told).toBe(await fail("0", runner));
+  }
+});

@@ -3,9 +3,7 @@
 // Node starts sooner than modules.
 const { existsSync } = require("node:fs");
 const nodeModule = require("node:module");
-const os = require("node:os");
 const path = require("node:path");
-const { setFlagsFromString } = require("node:v8");
 
 const NEEDED = 24;
 
@@ -24,20 +22,41 @@ function usesBundle() {
   return isWanted && existsSync(path.join(__dirname, "../bundle/main.js"));
 }
 
-/** Has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. Costs no time that can be measured. */
-function keepMemoryLow() {
-  setFlagsFromString("--heap-growing-percent=50");
-  setFlagsFromString("--semi-space-growth-factor=1");
+/**
+ * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. Costs no time
+ * that can be measured.
+ */
+function setMemory(use) {
+  const { setFlagsFromString } = require("node:v8");
+  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 50 : 0}`);
+  setFlagsFromString(`--semi-space-growth-factor=${use === "low" ? 1 : 2}`);
 }
 
 /** The user's own: what is read there is executed. */
 function codeDirectory() {
-  return path.join(process.env.XDG_CACHE_HOME || path.join(os.homedir(), ".cache"), "varve-code");
+  return path.join(
+    process.env.XDG_CACHE_HOME || path.join(process.env.HOME || require("node:os").homedir(), ".cache"),
+    "varve-code",
+  );
 }
 
-function loadMain(cache) {
-  const key = process.argv[2] === "build" ? "build" : "other";
-  return require("./load-bundle.js").loadBundle(path.join(__dirname, "../bundle"), { cache, key }).main;
+async function loadMain() {
+  const cache = codeDirectory();
+  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache(cache);
+  if (usesBundle()) {
+    const key = process.argv[2] === "build" ? "build" : "other";
+    const directory = path.join(__dirname, "../bundle");
+    return require("./load-bundle.js").loadBundle(directory, { cache, key, setMemory }).main;
+  }
+  setMemory("low");
+  return (await import("../dist/main.js")).main;
+}
+
+async function run() {
+  const main = await loadMain();
+  await main(process.argv.slice(2));
+  // Nothing is left to wait for, and nobody needs the memory given back piece by piece.
+  if (process.getActiveResourcesInfo().length === 0) process.exit();
 }
 
 function refuse() {
@@ -49,6 +68,7 @@ function refuse() {
 
 function runWith(program) {
   const { spawn } = require("node:child_process");
+  const { signals } = require("node:os").constants;
   // In a group of its own: a signal to our whole group (Ctrl-C, timeout) would reach it a second time beside the one
   // handed on, and a second signal means to end at once, without cleaning up.
   const child = spawn(program, process.argv.slice(1), {
@@ -60,7 +80,7 @@ function runWith(program) {
   process.on("SIGTERM", () => child.kill("SIGTERM"));
   process.on("SIGHUP", () => child.kill("SIGTERM"));
   child.on("error", refuse);
-  child.on("exit", (code, signal) => process.exit(code === null ? 128 + os.constants.signals[signal] : code));
+  child.on("exit", (code, signal) => process.exit(code === null ? 128 + signals[signal] : code));
 }
 
 const isOld = Number(process.versions.node.split(".")[0]) < NEEDED;
@@ -70,9 +90,5 @@ if (pinned !== undefined) {
 } else if (isOld) {
   refuse();
 } else {
-  const cache = codeDirectory();
-  if (nodeModule.enableCompileCache !== undefined) nodeModule.enableCompileCache(cache);
-  keepMemoryLow();
-  if (usesBundle()) void loadMain(cache)(process.argv.slice(2));
-  else void import("../dist/main.js").then(({ main }) => main(process.argv.slice(2)));
+  void run();
 }

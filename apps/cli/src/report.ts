@@ -1,3 +1,4 @@
+import { writeSync } from "node:fs";
 import { rm, writeFile } from "node:fs/promises";
 import type { CacheCounts } from "@varve/cache";
 import type { BuildResult } from "@varve/executor";
@@ -38,7 +39,19 @@ export async function report(result: BuildResult, written: Written, context: Rep
     ? JSON.stringify(describeResult(result, written, context))
     : summarize(result, written, context);
   if (!flags.is("quiet")) process.stderr.write(`${summary}\n`);
-  if (!outputs.some(isStreamed)) process.stdout.write(`${id}\n`);
+  if (!outputs.some(isStreamed)) printLine(id);
+}
+
+/** The only thing that is written to standard output, so that no stream has to be made for it. */
+function printLine(line: string): void {
+  const bytes = Buffer.from(`${line}\n`);
+  let written = 0;
+  try {
+    while (written < bytes.length) written += writeSync(1, bytes, written);
+  } catch {
+    // A pipe that is full, or has no reader: the stream knows what to do.
+    process.stdout.write(bytes.subarray(written));
+  }
 }
 
 /** As Docker has it: the digest of the config; of several images, of their index. */

@@ -5,22 +5,29 @@ import { join } from "node:path";
 import { beforeEach, expect, onTestFinished, test } from "vitest";
 
 const LOADER = join(import.meta.dirname, "../bin/load-bundle.js");
-const stem = `needed-1.js-${process.version}-${process.arch}-build`;
+const stem = `main.js-1-${process.version}-${process.arch}-build`;
+const workStem = `work-2.js-2-${process.version}-${process.arch}-build`;
 let root = "";
 
 beforeEach(() => {
   root = mkdtempSync(join(tmpdir(), "varve-bundle-"));
   onTestFinished(() => rmSync(root, { recursive: true, force: true }));
-  writeFileSync(join(root, "package.json"), '{ "type": "commonjs", "needed": "needed-1.js" }');
-  writeFileSync(join(root, "other.js"), 'exports.name = require("./needed-1.js").name;');
-  const text = 'exports.name = "n\\u00e4me"; exports.other = () => require("./other.js").name;';
-  writeFileSync(join(root, "needed-1.js"), text);
+  const versions = { "main.js": "1", "work-2.js": "2" };
+  writeFileSync(join(root, "package.json"), JSON.stringify({ type: "commonjs", versions }));
+  writeFileSync(join(root, "other.js"), 'exports.name = require("./main.js").name;');
+  const other = 'exports.other = () => require("./other.js").name;';
+  const work = 'exports.work = () => require("./work-2.js").work();';
+  writeFileSync(join(root, "main.js"), `exports.name = "n\\u00e4me"; ${other} ${work}`);
+  writeFileSync(
+    join(root, "work-2.js"),
+    'const main = require("./main.js"); exports.work = () => main.name + " works";',
+  );
 });
 
 /** What a new process prints that loads the bundle, calls it, and ends. */
-function load(): string {
-  const options = JSON.stringify({ cache: join(root, "code"), key: "build" });
-  const program = `console.log(require(${JSON.stringify(LOADER)}).loadBundle(${JSON.stringify(root)}, ${options}).other())`;
+function load(call: "other" | "work" = "other"): string {
+  const options = `cache: ${JSON.stringify(join(root, "code"))}, key: "build", setMemory: console.log`;
+  const program = `console.log(require(${JSON.stringify(LOADER)}).loadBundle(${JSON.stringify(root)}, { ${options} }).${call}())`;
   const { stdout, stderr } = spawnSync(process.execPath, ["-e", program], { encoding: "utf8" });
   return stdout + stderr;
 }
@@ -41,6 +48,23 @@ test("loadBundle() makes code again that is damaged", () => {
   expect(load()).toBe("näme\n");
   expect(load()).toBe("näme\n");
   expect(kept()).toEqual([`${stem}.2`]);
+});
+
+test("loadBundle() takes the place of code that is complete and damaged", () => {
+  load();
+  writeFileSync(join(root, "code", `${stem}.3`), "damaged");
+  expect(load()).toBe("näme\n");
+  expect(kept()).toEqual([`${stem}.1`]);
+});
+
+test("loadBundle() keeps memory low where more than the first file is loaded, and not while code is taken or given", () => {
+  expect(load("work")).toBe("low\nnäme works\nusual\nusual\n");
+  expect(kept()).toEqual([`${stem}.1`, `${workStem}.1`]);
+  for (const run of [2, 3]) {
+    load("work");
+    expect(kept()).toEqual([`${stem}.${run}`, `${workStem}.${run}`]);
+  }
+  expect(load("work")).toBe("low\nnäme works\n");
 });
 
 test("loadBundle() works where no code can be kept", () => {

@@ -1,5 +1,5 @@
-import { constants } from "node:fs";
-import { access, link, mkdir, open, readFile, rename, rm, stat } from "node:fs/promises";
+import { accessSync, constants, existsSync, readFileSync } from "node:fs";
+import { link, mkdir, open, rename, rm } from "node:fs/promises";
 import { randomUUID } from "node:crypto";
 import { dirname, join, resolve } from "node:path";
 import type { Readable } from "node:stream";
@@ -12,12 +12,15 @@ import type { ImageIndex } from "./image.ts";
 import { MEDIA_TYPES } from "./media-types.ts";
 import { blobUnknown } from "./memory-store.ts";
 import { parseIndex } from "./parse-json.ts";
+import { readOrAbsent, readStart, statOrAbsent } from "./small-file.ts";
 import { streamContent, verifyContent } from "./verify-content.ts";
 
 /** Annotation that names a descriptor in `index.json`. Image spec, annotations.md. */
 export const REF_NAME = "org.opencontainers.image.ref.name";
 /** Bytes that are read of a blob at a time. */
 const CHUNK = 256 * 1024;
+/** A blob of so many bytes, as a manifest is, is read at once: threads take longer to be asked than to read it. */
+const SMALL = 64 * 1024;
 /** The full image name, where the tool that wrote the layout knew it (containerd, BuildKit). */
 const CONTAINERD_NAME = "io.containerd.image.name";
 const LAYOUT_FILE = JSON.stringify({ imageLayoutVersion: "1.0.0" });
@@ -53,19 +56,33 @@ export interface LayoutOptions {
  * @throws OciError `LAYOUT_INVALID`.
  */
 export async function openLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
-  const text = await readFile(join(path, "oci-layout"), "utf8").catch((cause: unknown) => {
-    throw layoutInvalid(path, `there is no file "oci-layout" in it`, cause);
-  });
+  const lacking = (name: string, cause: unknown): OciError =>
+    layoutInvalid(path, `there is no file "${name}" in it`, cause);
+  const text = attempt(
+    () => readFileSync(join(path, "oci-layout"), "utf8"),
+    (cause) => lacking("oci-layout", cause),
+  );
   if (!isVersionOne(text)) throw layoutInvalid(path, `its version is not 1; found ${text.trim().slice(0, 80)}`);
-  await access(join(path, "index.json"), constants.R_OK).catch((cause: unknown) => {
-    throw layoutInvalid(path, `there is no file "index.json" in it`, cause);
-  });
+  attempt(
+    () => accessSync(join(path, "index.json"), constants.R_OK),
+    (cause) => lacking("index.json", cause),
+  );
   return new DirectoryLayout(path, options);
+}
+
+/** What `task` gives; its error as `tell` tells it. */
+function attempt<T>(task: () => T, tell: (cause: unknown) => unknown): T {
+  try {
+    return task();
+  } catch (cause) {
+    throw tell(cause);
+  }
 }
 
 /** Opens the layout at `path`, and makes an empty one where there is none; safe where others do the same. */
 export async function createLayout(path: string, options: LayoutOptions = {}): Promise<Layout> {
-  await mkdir(join(path, "blobs", "sha256"), { recursive: true });
+  const blobs = join(path, "blobs", "sha256");
+  if (!existsSync(blobs)) await mkdir(blobs, { recursive: true });
   await createFile(join(path, "oci-layout"), LAYOUT_FILE);
   await createFile(join(path, "index.json"), JSON.stringify(EMPTY_INDEX));
   return new DirectoryLayout(path, options);
@@ -98,7 +115,7 @@ class DirectoryLayout implements Layout {
   }
 
   async exists(descriptor: Descriptor): Promise<boolean> {
-    const found = await stat(this.blobPath(descriptor.digest)).catch(() => undefined);
+    const found = statOrAbsent(this.blobPath(descriptor.digest));
     return found?.isFile() === true && found.size === descriptor.size;
   }
 
@@ -107,11 +124,22 @@ class DirectoryLayout implements Layout {
   }
 
   read(descriptor: Descriptor, { signal }: TransferOptions = {}): AsyncIterable<Uint8Array> {
+    if (descriptor.size <= SMALL) return verifyContent(descriptor, this.#readSmall(descriptor, signal));
     const buffer = Buffer.allocUnsafe(CHUNK);
     return verifyContent(
       descriptor,
       this.#readBlob(descriptor, () => buffer, signal),
     );
+  }
+
+  /** One byte more than there should be, where there is one: whoever verifies must see it. */
+  async *#readSmall(descriptor: Descriptor, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
+    signal?.throwIfAborted();
+    const bytes = attempt(
+      () => readStart(this.blobPath(descriptor.digest), descriptor.size + 1),
+      (cause) => ((cause as NodeJS.ErrnoException).code === "ENOENT" ? blobUnknown(descriptor) : cause),
+    );
+    if (bytes.length > 0) yield bytes;
   }
 
   /** The blob's bytes, each time in the buffer that it is given. */
@@ -203,16 +231,12 @@ class DirectoryLayout implements Layout {
   }
 
   async #readIndex(): Promise<ImageIndex> {
-    const bytes = await readFile(join(this.path, "index.json")).catch((cause: NodeJS.ErrnoException) => {
-      if (cause.code === "ENOENT") return undefined;
-      throw cause;
-    });
+    const bytes = readOrAbsent(join(this.path, "index.json"));
     if (bytes === undefined) return EMPTY_INDEX;
-    try {
-      return parseIndex(bytes);
-    } catch (cause) {
-      throw layoutInvalid(this.path, "its index.json is damaged", cause);
-    }
+    return attempt(
+      () => parseIndex(bytes),
+      (cause) => layoutInvalid(this.path, "its index.json is damaged", cause),
+    );
   }
 
   #changeIndex(change: (manifests: readonly Descriptor[]) => readonly Descriptor[]): Promise<void> {
@@ -268,7 +292,7 @@ async function replaceFile(path: string, text: string): Promise<void> {
 
 /** Makes the file, whole from the start, where there is none. */
 async function createFile(path: string, text: string): Promise<void> {
-  if ((await stat(path).catch(() => undefined)) !== undefined) return;
+  if (existsSync(path)) return;
   const temporary = await writeTemporary(path, text);
   try {
     await link(temporary, path);

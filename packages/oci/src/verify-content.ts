@@ -134,6 +134,7 @@ export async function readContent(
     );
   }
   const chunks: Uint8Array[] = [];
-  for await (const chunk of source.fetch(descriptor, options)) chunks.push(chunk as Uint8Array);
+  // Where the source reads into few buffers, a chunk is valid until the next one only.
+  for await (const chunk of readChunks(source, descriptor, options)) chunks.push(Uint8Array.from(chunk));
   return Buffer.concat(chunks);
 }

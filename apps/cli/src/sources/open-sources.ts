@@ -1,5 +1,4 @@
 import { existsSync, statSync } from "node:fs";
-import { readFile } from "node:fs/promises";
 import { isAbsolute, join, relative, resolve } from "node:path";
 import { createIgnoreMatcher, type IgnoreMatcher, parseDockerignore } from "@varve/dockerfile";
 import type { ContextSource } from "@varve/executor";
@@ -10,6 +9,7 @@ import { type CliErrorCode, UsageError } from "../errors.ts";
 import type { Parsed } from "../flags.ts";
 import { isPlace, parsePlace } from "../places/place.ts";
 import { fetchContext, fetchFile, isHttp, isRemote, type RemoteOptions } from "./remote-context.ts";
+import { readText } from "./read-text.ts";
 import { readStandardInput, readStandardInputText } from "./standard-input.ts";
 
 /** The Dockerfile's text, and the contexts that steps copy from. */
@@ -82,7 +82,7 @@ async function elsewhere(flags: Parsed, options: RemoteOptions): Promise<Dockerf
   const name = flags.value("file");
   if (name === "-") return { text: await readStandardInputText(), file: DOCKERFILE };
   if (name === undefined || !isHttp(name)) return undefined;
-  return { text: await readFile(await fetchFile(name, options), "utf8"), file: DOCKERFILE };
+  return { text: await readText(await fetchFile(name, options)), file: DOCKERFILE };
 }
 
 function readNamed(name: string | undefined, directory: string): Promise<DockerfileText> {
@@ -137,7 +137,7 @@ async function readDockerfile(
 ): Promise<{ readonly text: string; readonly file: string }> {
   const candidates = path === undefined ? [join(directory, "Dockerfile"), join(directory, "dockerfile")] : [path];
   for (const file of candidates) {
-    const text = await readFile(file, "utf8").catch((cause: NodeJS.ErrnoException) => {
+    const text = await readText(file).catch((cause: NodeJS.ErrnoException) => {
       if (cause.code === "ENOENT") return undefined;
       throw new SourceError("DOCKERFILE_MISSING", `Cannot read Dockerfile "${file}": ${cause.code ?? cause.message}`, {
         cause,
@@ -155,7 +155,7 @@ async function readIgnore(
   ...paths: readonly string[]
 ): Promise<{ readonly ignore: IgnoreMatcher | undefined; readonly ignoreFile?: string }> {
   for (const path of paths) {
-    const text = await readFile(path, "utf8").catch(() => undefined);
+    const text = await readText(path).catch(() => undefined);
     if (text === undefined) continue;
     const patterns = parseDockerignore(text);
     return { ignore: patterns.length === 0 ? undefined : createIgnoreMatcher(patterns), ignoreFile: path };
