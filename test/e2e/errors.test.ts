@@ -1,7 +1,7 @@
 import { execFileSync } from "node:child_process";
 import { existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, test, vi } from "vitest";
 import { Archive, mountsBelow, runVarve, Workspace } from "./varve.ts";
 
 describe("varve build, when things go wrong", () => {
@@ -106,6 +106,29 @@ describe("varve build, when things go wrong", () => {
     expect(outcome.stderr).toContain("error CANCELLED");
     expect(mountsBelow(work.path)).toEqual([]);
     expect(execFileSync("ps", ["-eo", "args"], { encoding: "utf8" })).not.toMatch(/^sleep 600$/m);
+  });
+
+  test("leaves nothing running when it is killed, and nothing mounted or made after the next build", async () => {
+    using work = new Workspace();
+    const seconds = `600.${process.pid}`;
+    const context = work.context({ Dockerfile: `FROM busybox\nRUN echo started; sleep ${seconds}\n` });
+    let id: number | undefined;
+    await work.fail([context], {
+      onStart(child) {
+        id = child.pid;
+        child.stderr?.on("data", (chunk: Buffer) => {
+          if (chunk.includes("started\n")) child.kill("SIGKILL");
+        });
+      },
+    });
+    const sleeping = (): boolean =>
+      execFileSync("ps", ["-eo", "args"], { encoding: "utf8" }).includes(`sleep ${seconds}`);
+    await vi.waitUntil(() => !sleeping(), 5000);
+    work.context({ Dockerfile: "FROM busybox\nRUN true\n" });
+    await work.build([context]);
+    expect(mountsBelow(work.path)).toEqual([]);
+    const cgroups = execFileSync("find", ["/sys/fs/cgroup", "-name", `varve-devices-*-${id}-*`], { encoding: "utf8" });
+    expect(cgroups).toBe("");
   });
 
   test("makes a layer again whose blob was damaged", async () => {

@@ -21,6 +21,7 @@ import { planSteps } from "./plan-steps.ts";
 import { createResolver } from "./resolve.ts";
 import type { RootfsLayer } from "./rootfs.ts";
 import { selectRunner } from "./run/select-runner.ts";
+import type { Runner } from "./runner.ts";
 import type { BuildOptions, Session } from "./session.ts";
 import { selectSnapshotter } from "./snapshot/select-snapshotter.ts";
 
@@ -89,7 +90,7 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
       : error;
   } finally {
     await Promise.allSettled(session.background);
-    await orWarn(() => session.explainer.save(), options);
+    await Promise.all([session.closeRunner(), orWarn(() => session.explainer.save(), options)]);
   }
 }
 
@@ -111,7 +112,7 @@ export function createSession(
   options: BuildOptions,
   { packsEarly }: Pick<Session, "packsEarly">,
 ): Session {
-  const runner = once(() => selectRunner(options.runner));
+  let selected: Promise<Runner> | undefined;
   const snapshotter = once(async () =>
     selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
   );
@@ -120,7 +121,11 @@ export function createSession(
     options,
     packsEarly,
     background: new Set(),
-    runner,
+    runner: () => (selected ??= selectRunner(options.runner)),
+    async closeRunner() {
+      const [result] = await Promise.allSettled([selected]);
+      if (result.status === "fulfilled") await result.value?.close?.();
+    },
     snapshotter,
     explainer: createExplainer(steps, options.store.memo, lineageName(options)),
     layers: createLayers({ ...options, snapshotter }),

@@ -85,6 +85,8 @@ export interface Runner {
   readonly name: "runc" | "crun" | "unshare" | "chroot";
   /** Begins what the first run would wait for. */
   prepare?(): void;
+  /** Ends what it keeps between runs. No run is under way then, and none follows. */
+  close?(): Promise<void>;
   /**
    * Runs `command` to its end; gives the exit code (128 + signal where one ended it).
    * /proc, /sys, /dev, /etc/resolv.conf, /etc/hosts and mounts leave no trace in the rootfs.

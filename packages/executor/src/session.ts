@@ -55,6 +55,8 @@ export interface Session {
   readonly explainer: Explainer;
   readonly semaphore: Semaphore;
   runner(): Promise<Runner>;
+  /** Closes the runner where there was one: no step needs it any more. */
+  closeRunner(): Promise<void>;
   snapshotter(): Promise<Snapshotter>;
   /** @throws StepError `CONTEXT_INVALID` where there is none of this name. */
   context(name: string): OpenContext;

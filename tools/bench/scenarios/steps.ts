@@ -31,7 +31,7 @@ function runs(full: number, withRivals: boolean): Scenario {
       return {
         contestants: [
           { name: "varve", ...place.varve(build(file), "runs") },
-          { name: "varve --runner unshare", ...place.varve(["--runner", "unshare", ...build(file)], "runs") },
+          { name: "varve --runner runc", ...place.varve(["--runner", "runc", ...build(file)], "runs") },
           { name: "a build without RUN", ...place.varve(build(none), "runs") },
           ...(withRivals ? [await bareRunc(place, count)] : []),
           ...(withRivals ? place.rivals.contestants({ dockerfile: file, context, fresh: true }) : []),

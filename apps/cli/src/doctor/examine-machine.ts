@@ -30,9 +30,9 @@ function examineUser(): Finding {
 
 /** What can run RUN steps and `varve run`. */
 export async function examineRunners(): Promise<readonly Finding[]> {
-  return (await probeRunners()).map(({ name, problem, hint }): Finding =>
+  return (await probeRunners()).map(({ name, problem, hint, note }): Finding =>
     problem === undefined
-      ? { topic: "runner", name, state: "works", text: "" }
+      ? { topic: "runner", name, state: "works", text: note ?? "" }
       : { topic: "runner", name, state: "off", text: problem, hint: runnerHint(name, hint) },
   );
 }

@@ -40,17 +40,21 @@ export async function runImage(
   await using snapshot = await snapshotter.prepare(base, await store.makeTemporaryDirectory("mounts"));
   for (const path of [command.workdir, ...directories]) await makeDirectory(path, { snapshot, tree: base.tree });
   const env = command.env.some((pair) => pair.startsWith("HOME=")) ? command.env : [...command.env, `HOME=${home}`];
-  const runner = await selectRunner(options.runner);
-  return await runner.run(
-    { ...rest, env, ...user },
-    {
-      rootfs: snapshot.rootfs,
-      scratch: await store.makeTemporaryDirectory("tmp"),
-      signal: options.signal,
-      onOutput: (stream, chunk) => process[stream].write(chunk),
-      attachment: options.attachment,
-    },
-  );
+  const runner = await selectRunner(options.runner, { single: true });
+  try {
+    return await runner.run(
+      { ...rest, env, ...user },
+      {
+        rootfs: snapshot.rootfs,
+        scratch: await store.makeTemporaryDirectory("tmp"),
+        signal: options.signal,
+        onOutput: (stream, chunk) => process[stream].write(chunk),
+        attachment: options.attachment,
+      },
+    );
+  } finally {
+    await runner.close?.();
+  }
 }
 
 async function makeDirectory(

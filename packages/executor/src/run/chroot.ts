@@ -20,7 +20,12 @@ export function createChrootRunner(): Runner {
 async function run(command: RunCommand, options: RunOptions): Promise<{ readonly exitCode: number }> {
   checkCommand(command);
   const { rootfs, scratch } = options;
-  const base = createRuntimeConfig(command, { rootfs, hostFiles: [], userNamespace: inUserNamespace() });
+  const base = createRuntimeConfig(command, {
+    rootfs,
+    hostFiles: [],
+    userNamespace: inUserNamespace(),
+    terminal: options.attachment?.terminal === true,
+  });
   const config = { ...base, mounts: [], linux: { ...base.linux, namespaces: [] } };
   await using stack = new AsyncDisposableStack();
   emulateDevices(rootfs, command.devices, stack);
@@ -28,7 +33,7 @@ async function run(command: RunCommand, options: RunOptions): Promise<{ readonly
     const aside = `${scratch}/aside-${position}`;
     await emulateMount(mount, { rootfs, aside, stack });
   }
-  return await runInit({ config, options, prefix: [], afterExit: () => killInRoot(rootfs) });
+  return await runInit({ config, options, cgroup: [], prefix: [], afterExit: () => killInRoot(rootfs) });
 }
 
 function checkCommand({ network, readonlyRootfs }: RunCommand): void {

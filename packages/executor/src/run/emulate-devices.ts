@@ -1,9 +1,8 @@
 import { lstatSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { mknod } from "@varve/layer";
+import { COMMON_DEVICES, splitDevice } from "./device-rules.ts";
 import { createMountPoints } from "./mount-points.ts";
 
-/** Devices that every process may use. */
-const DEVICES: readonly string[] = ["/dev/null", "/dev/zero", "/dev/full", "/dev/random", "/dev/urandom", "/dev/tty"];
 const ANYONE = 0o666;
 
 /**
@@ -13,7 +12,7 @@ const ANYONE = 0o666;
 export function emulateDevices(rootfs: string, named: readonly string[], stack: AsyncDisposableStack): void {
   const points = stack.use(createMountPoints(rootfs));
   points.make("/dev", "directory");
-  for (const device of [...DEVICES, ...named]) {
+  for (const device of [...COMMON_DEVICES.map(({ name }) => `/dev/${name}`), ...named]) {
     const parent = device.slice(0, device.lastIndexOf("/"));
     const path = `${points.make(parent, "directory")}${device.slice(parent.length)}`;
     if (lstatSync(path, { throwIfNoEntry: false }) !== undefined) continue;
@@ -29,12 +28,4 @@ function makeDevice(path: string, device: string): void {
   } catch {
     writeFileSync(path, "", { mode: ANYONE });
   }
-}
-
-/** glibc, sysmacros.h. */
-function splitDevice(device: number): { readonly major: number; readonly minor: number } {
-  const number = BigInt(device);
-  const major = ((number >> 8n) & 0xfffn) | ((number >> 32n) & 0xfffff000n);
-  const minor = (number & 0xffn) | ((number >> 12n) & 0xffffff00n);
-  return { major: Number(major), minor: Number(minor) };
 }

@@ -1,6 +1,7 @@
-import { closeSync, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { closeSync, constants, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { CAPABILITIES } from "./capabilities.ts";
+import { allowsAllDevices, COMMON_DEVICES } from "./device-rules.ts";
 import { findExecutable } from "./find-executable.ts";
 import {
   becomeProgram,
@@ -8,6 +9,8 @@ import {
   closeOthersOnExec,
   dropCapabilities,
   joinOwnKeyring,
+  makeDevice,
+  makeSession,
   mount,
   MOUNT_FLAGS,
   MS_BIND,
@@ -22,7 +25,6 @@ import { mountPointKind } from "./mount-point-kind.ts";
 import { resolveInRoot } from "./resolve-in-root.ts";
 import { type RuntimeConfig, type RuntimeMount, type RuntimeProcess, toResourceLimit } from "./runtime-config.ts";
 
-const DEVICES: readonly string[] = ["null", "zero", "full", "random", "urandom", "tty"];
 const DEVICE_LINKS: readonly (readonly [name: string, target: string])[] = [
   ["fd", "/proc/self/fd"],
   ["stdin", "/proc/self/fd/0"],
@@ -31,18 +33,28 @@ const DEVICE_LINKS: readonly (readonly [name: string, target: string])[] = [
   ["ptmx", "pts/ptmx"],
 ];
 const UMASK = 0o022;
+/** include/uapi/asm-generic/fcntl.h: for a file that is not used but as a place. */
+const O_PATH = 0o10000000;
+
+/** How a process enters its sandbox. */
+export interface Entrance {
+  /** A cgroup keeps it from the devices that its config forbids; where none does, no device works that it makes. */
+  readonly isConfined: boolean;
+  /** Called right before the program is executed. */
+  readonly onReady: () => void;
+}
 
 /**
  * Becomes the process of `config`: does what an OCI runtime does inside new namespaces. It makes the mounts, enters the
  * rootfs, drops what the process must not have, and executes its program. Where the config names no namespaces, it only
- * enters the rootfs. `onReady` is called right before the program is executed.
+ * enters the rootfs.
  * @throws ProgramError where the image's program can't be executed; Error where a call of the system fails.
  */
-export function enterSandbox(config: RuntimeConfig, onReady: () => void): never {
+export function enterSandbox(config: RuntimeConfig, { isConfined, onReady }: Entrance): never {
   const names = new Set(config.linux.namespaces.map(({ type }) => type));
   if (names.has("network")) raiseLoopback();
   if (names.has("uts") && config.hostname !== undefined) setHostname(config.hostname);
-  if (names.has("mount")) enterMounts(config);
+  if (names.has("mount")) enterMounts(config, isConfined);
   else {
     process.chdir(config.root.path);
     chroot();
@@ -50,28 +62,36 @@ export function enterSandbox(config: RuntimeConfig, onReady: () => void): never 
   return become(config.process, onReady);
 }
 
-function enterMounts(config: RuntimeConfig): void {
+function enterMounts(config: RuntimeConfig, isConfined: boolean): void {
   const rootfs = config.root.path;
   mount(rootfs, rootfs, { flags: MS_BIND | MS_REC });
-  // No cgroup keeps this process from devices, so nodes that it makes must not work, wherever it makes them.
-  const flags = config.linux.resources.devices.some(({ allow }) => !allow) ? (MOUNT_FLAGS["nodev"] ?? 0) : 0;
-  if (flags !== 0) setMountFlags(rootfs, flags);
-  for (const each of config.mounts) makeMount(rootfs, each, each.destination === "/dev" ? flags : 0);
+  // Where no cgroup keeps this process from devices, nodes that it makes must not work, wherever it makes them.
+  const nodev = isConfined || allowsAllDevices(config.linux.resources.devices) ? 0 : (MOUNT_FLAGS["nodev"] ?? 0);
+  if (nodev !== 0) setMountFlags(rootfs, nodev);
+  let nothing = "/dev/null";
+  for (const each of config.mounts) {
+    const target = makeMount(rootfs, each);
+    if (each.destination !== "/dev" || each.type === "bind") continue;
+    fillDevices(target, nodev);
+    // Held open, as another mount may hide it.
+    nothing = `/proc/self/fd/${openSync(join(target, "null"), O_PATH | constants.O_NOFOLLOW)}`;
+  }
   for (const path of config.linux.readonlyPaths ?? []) makeReadonly(join(rootfs, path));
-  for (const path of config.linux.maskedPaths ?? []) mask(join(rootfs, path));
+  for (const path of config.linux.maskedPaths ?? []) mask(join(rootfs, path), nothing);
   if (config.root.readonly) setMountFlags(rootfs, MOUNT_FLAGS["ro"] ?? 0, "alone");
   process.chdir(rootfs);
   pivotRoot();
 }
 
-function makeMount(rootfs: string, each: RuntimeMount, more: number): void {
-  const { destination, type, source, options } = each;
+/** Gives the place of the mount. */
+function makeMount(rootfs: string, each: RuntimeMount): string {
+  const { type, source, options } = each;
   const target = makeTarget(rootfs, each);
-  const flags = options.reduce((bits, option) => bits | (MOUNT_FLAGS[option] ?? 0), more);
+  const flags = options.reduce((bits, option) => bits | (MOUNT_FLAGS[option] ?? 0), 0);
   if (type === "bind") {
     mount(source, target, { flags: MS_BIND | MS_REC });
     if (flags !== 0) setMountFlags(target, flags);
-    return;
+    return target;
   }
   const words = new Set(["rw", "strictatime", ...Object.keys(MOUNT_FLAGS)]);
   const rest = options.filter((option) => !words.has(option)).join(",");
@@ -82,7 +102,7 @@ function makeMount(rootfs: string, each: RuntimeMount, more: number): void {
     if (type !== "proc") throw cause;
     mount("/proc", target, { flags: MS_BIND | MS_REC });
   }
-  if (destination === "/dev") fillDevices(target);
+  return target;
 }
 
 /** Resolved when its turn comes: an earlier mount may stand on the way. */
@@ -94,12 +114,21 @@ function makeTarget(rootfs: string, { destination, type, source }: RuntimeMount)
   return target;
 }
 
-/** The machine's devices, bound onto files: works without mknod. */
-function fillDevices(dev: string): void {
-  for (const name of DEVICES) {
-    writeFileSync(join(dev, name), "");
-    mount(`/dev/${name}`, join(dev, name), { flags: MS_BIND });
+/** Devices of its own: what the process does to the nodes themselves does not reach the machine's. */
+function fillDevices(dev: string, nodev: number): void {
+  for (const device of COMMON_DEVICES) {
+    const path = join(dev, device.name);
+    try {
+      makeDevice(path, device);
+      // A mount of its own, without the flag.
+      if (nodev !== 0) mount(path, path, { flags: MS_BIND });
+    } catch {
+      // In a user namespace nobody makes devices.
+      writeFileSync(path, "");
+      mount(`/dev/${device.name}`, path, { flags: MS_BIND });
+    }
   }
+  if (nodev !== 0) setMountFlags(dev, nodev | (MOUNT_FLAGS["nosuid"] ?? 0), "alone");
   for (const [name, target] of DEVICE_LINKS) symlinkSync(target, join(dev, name));
 }
 
@@ -110,10 +139,11 @@ function makeReadonly(path: string): void {
   });
 }
 
-function mask(path: string): void {
+/** `nothing`: the path of a null device. */
+function mask(path: string, nothing: string): void {
   ignoringAbsence(() => {
     try {
-      mount("/dev/null", path, { flags: MS_BIND });
+      mount(nothing, path, { flags: MS_BIND });
     } catch (cause) {
       if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") throw cause;
       mount("tmpfs", path, { type: "tmpfs", flags: MOUNT_FLAGS["ro"] ?? 0 });
@@ -129,7 +159,9 @@ function ignoringAbsence(action: () => void): void {
   }
 }
 
-function become({ user, args, env, cwd, capabilities, rlimits }: RuntimeProcess, onReady: () => void): never {
+function become({ terminal, user, args, env, cwd, capabilities, rlimits }: RuntimeProcess, onReady: () => void): never {
+  // With a terminal it has to stay in the session that the terminal belongs to.
+  if (!terminal) makeSession();
   joinOwnKeyring();
   closeOthersOnExec();
   const allowed = new Set(capabilities.bounding);

@@ -1,5 +1,5 @@
 /** System calls that node does not have, for the init programs alone: koffi takes 9 ms to load. */
-import { openSync, readdirSync, readFileSync } from "node:fs";
+import { chmodSync, closeSync, fchownSync, openSync, readdirSync, readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { getSystemErrorMessage, getSystemErrorName } from "node:util";
 import { ProgramError } from "./program-error.ts";
@@ -16,6 +16,8 @@ export const MS_REC = 0x4000;
 const MS_REMOUNT = 0x20;
 const MNT_DETACH = 2;
 const MS_PRIVATE = 0x40000;
+/** include/uapi/linux/stat.h. */
+const S_IFCHR = 0o020000;
 /** include/uapi/linux/sched.h, by the runtime spec's names of namespaces. */
 const NAMESPACES: Readonly<Record<string, number>> = {
   mount: 0x0002_0000,
@@ -35,6 +37,8 @@ const AT_RECURSIVE = 0x8000;
 const PR_CAPBSET_DROP = 24;
 const [SIGPIPE, SIGXFSZ] = [13, 25] as const;
 const SIG_DFL = 0;
+/** asm/poll.h. */
+const POLLIN = 1;
 /** include/uapi/asm-generic/fcntl.h. */
 const F_SETFD = 2;
 const FD_CLOEXEC = 1;
@@ -44,6 +48,7 @@ const O_NONBLOCK = 0o4000;
 const STANDARD_STREAMS = [0, 1, 2] as const;
 /** The same on all architectures: it came after their tables were made one. */
 const SYS_MOUNT_SETATTR = 442;
+const SYS_PIDFD_OPEN = 434;
 const SYS_CLOSE_RANGE = 436;
 const SYS_PIVOT_ROOT: Readonly<Record<string, number>> = {
   x64: 155,
@@ -134,6 +139,32 @@ export function pivotRoot(): void {
   process.chdir("/");
 }
 
+/** mknod(2): a character device that all can read and write. @throws Error with code EPERM in a user namespace. */
+export function makeDevice(path: string, { major, minor }: { readonly major: number; readonly minor: number }): void {
+  const call = declare("int mknod(const char *path, uint32_t mode, uint64_t device)");
+  check(call(path, S_IFCHR, (major << 8) | minor), `make device ${path}`);
+  chmodSync(path, 0o666);
+}
+
+/** Makes standard input a pipe that `uid` can open and that has come to its end. */
+export function emptyInput({ uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  const files = new Int32Array(2);
+  check(declare("int pipe(void *files)")(files), "make a pipe");
+  const [reader = 0, writer = 0] = files;
+  closeSync(writer);
+  fchownSync(reader, uid, gid);
+  makeStream(reader, 0);
+  closeSync(reader);
+}
+
+/**
+ * Makes this process the first of a new session and process group, where it is not the first of one: setsid(2). What it
+ * signals to its group then reaches nobody that was there before it.
+ */
+export function makeSession(): void {
+  if (declare("int setsid()")() < 0 && getSystemErrorName(-koffi.errno()) !== "EPERM") check(-1, "make a session");
+}
+
 /** chroot(2) into the working directory. */
 export function chroot(): void {
   check(declare("int chroot(const char *path)")("."), "chroot");
@@ -193,6 +224,23 @@ export function waitForChild(child: number): number {
   const [value = 0] = status;
   const signal = value & 0x7f;
   return signal === 0 ? (value >> 8) & 0xff : 128 + signal;
+}
+
+/**
+ * Waits until a child has ended, which gives true, or nobody is at the other end of `file` any more, a pipe or socket: false.
+ * Before Linux 5.3, where a child can't be waited for that way, it gives true at once.
+ */
+export function outlastsChild(file: number, child: number): boolean {
+  const ended = declare("long syscall(long number, int child, unsigned int flags)")(SYS_PIDFD_OPEN, child, 0);
+  if (ended < 0) return true;
+  // Two of struct pollfd: int fd; short events, revents.
+  const files = Int32Array.of(ended, 0, file, 0);
+  const events = new Int16Array(files.buffer);
+  events[2] = POLLIN;
+  const call = declare("int poll(void *files, unsigned long count, int timeout)");
+  while (call(files, 2, -1) < 0) if (getSystemErrorName(-koffi.errno()) !== "EINTR") check(-1, "wait for a process");
+  closeSync(ended);
+  return events[3] !== 0;
 }
 
 /** Ends this process without anything that Node does at its end: _exit(2). */

@@ -9,15 +9,20 @@ import { encodeRuntimeConfig, type RuntimeConfig } from "./runtime-config.ts";
 import { concludeFailure, type StartFailure } from "./start-failure.ts";
 import { type InitServer, startInitServer } from "./start-init-server.ts";
 
-/** Runs processes with init servers, as many of them as there were processes at once. */
-export interface InitPool {
-  /** Starts a server, so that the first process need not wait for it. */
-  prepare(): void;
+/** Runs processes with init servers, as many of them as there were processes at once. Disposal ends the servers. */
+export interface InitPool extends AsyncDisposable {
+  /** Starts a server for processes in a cgroup, so that the first one need not wait for it. */
+  prepare(cgroup: readonly string[]): void;
   /**
-   * Runs the process of `config`, which names namespaces; undefined where it did not begin, as a forked Node may break.
+   * Runs the process of `config`, which names namespaces, in the cgroup with these directories; none: in this process'.
+   * Gives undefined where it did not begin, as a forked Node may break.
    * @throws StepError as `Runner.run`.
    */
-  run(config: RuntimeConfig, options: RunOptions): Promise<{ readonly exitCode: number } | undefined>;
+  run(config: RuntimeConfig, options: PoolRunOptions): Promise<{ readonly exitCode: number } | undefined>;
+}
+
+export interface PoolRunOptions extends RunOptions {
+  readonly cgroup: readonly string[];
 }
 
 /** What a failure file holds until init tells of a failure or is about to become the process. */
@@ -27,31 +32,46 @@ const S_IFIFO = 0o010000;
 /** For all, as a user that the process becomes may open its streams again by /dev/stdout. */
 const PIPE_MODE = 0o666;
 
+interface PlacedServer extends InitServer {
+  readonly cgroup: readonly string[];
+}
+
 /** A pool whose servers are put into a mount namespace of their own by `unshare`, a path. */
 export function createInitPool(unshare: string): InitPool {
-  let idle: readonly InitServer[] = [];
-  const runOn = async (server: InitServer, config: RuntimeConfig, options: RunOptions): ReturnType<InitPool["run"]> => {
+  let idle: readonly PlacedServer[] = [];
+  const start = (cgroup: readonly string[]): PlacedServer => ({ ...startInitServer({ unshare, cgroup }), cgroup });
+  const runOn = async (
+    server: PlacedServer,
+    config: RuntimeConfig,
+    options: RunOptions,
+  ): ReturnType<InitPool["run"]> => {
     const reply = await ask(server, config, options);
     idle = [...idle, server];
     throwIfCancelled(options.signal);
     return reply !== undefined && "failure" in reply ? concludeFailure(reply.failure, options.onOutput) : reply;
   };
   return {
-    prepare() {
-      if (idle.length === 0) idle = [startInitServer(unshare)];
+    prepare(cgroup) {
+      if (idle.length === 0) idle = [start(cgroup)];
     },
     async run(config, options) {
       throwIfCancelled(options.signal);
-      const [waiting, ...others] = idle.filter((each) => each.isAlive());
-      idle = others;
-      if (waiting === undefined) return runOn(startInitServer(unshare), config, options);
+      const { cgroup } = options;
+      const waiting = idle.find((each) => each.cgroup === cgroup && each.isAlive());
+      idle = idle.filter((each) => each !== waiting && each.isAlive());
+      if (waiting === undefined) return runOn(start(cgroup), config, options);
       try {
         return await runOn(waiting, config, options);
       } catch (error) {
         // It may have ended while it waited, and we did not hear of it yet.
         if (waiting.isAlive() || options.signal.aborted || hasBegun(options)) throw error;
-        return runOn(startInitServer(unshare), config, options);
+        return runOn(start(cgroup), config, options);
       }
+    },
+    async [Symbol.asyncDispose]() {
+      const ending = idle.map((each) => each.end());
+      idle = [];
+      await Promise.all(ending);
     },
   };
 }

@@ -9,6 +9,8 @@ import { concludeFailure, type StartFailure } from "./start-failure.ts";
 export interface InitRun {
   readonly config: RuntimeConfig;
   readonly options: RunOptions;
+  /** Directories of the cgroup that keeps the process from devices; without it, none works that it makes. */
+  readonly cgroup: readonly string[];
   /** The program before it that makes namespaces, with its arguments; none: it runs as it is. */
   readonly prefix: readonly string[];
   readonly afterExit?: () => void;
@@ -22,7 +24,7 @@ export async function runInit(run: InitRun): Promise<{ readonly exitCode: number
   const [configFile, failureFile] = [join(options.scratch, "config.json"), join(options.scratch, "failure.json")];
   writeFileSync(configFile, encodeRuntimeConfig(run.config), { mode: 0o600 });
   const init = join(import.meta.dirname, `init${extname(import.meta.filename)}`);
-  const line: readonly string[] = [...run.prefix, process.execPath, init, configFile];
+  const line: readonly string[] = [...run.prefix, process.execPath, init, configFile, ...run.cgroup];
   const [program = process.execPath, ...args] = line;
   using failure = openFailure(failureFile, run.prefix);
   const exitCode = await runProcess(program, args, {

@@ -1,5 +1,6 @@
 import type { BindMount, RunCommand, TmpfsMount } from "../runner.ts";
 import { grantedCapabilities } from "./capabilities.ts";
+import { type DeviceRule, deviceRules } from "./device-rules.ts";
 
 /** A mount of an OCI runtime's config, options in the words of mount(8). */
 export interface RuntimeMount {
@@ -18,7 +19,7 @@ export interface RuntimeConfig {
   readonly mounts: readonly RuntimeMount[];
   readonly linux: {
     readonly namespaces: readonly { readonly type: string }[];
-    readonly resources: { readonly devices: readonly { readonly allow: boolean; readonly access: string }[] };
+    readonly resources: { readonly devices: readonly DeviceRule[] };
     readonly maskedPaths?: readonly string[];
     readonly readonlyPaths?: readonly string[];
   };
@@ -86,7 +87,7 @@ export function createRuntimeConfig(command: RunCommand, options: RuntimeConfigO
     ],
     linux: {
       namespaces: namespaces(command).map((type) => ({ type })),
-      resources: { devices: [{ allow: insecure, access: "rwm" }] },
+      resources: { devices: deviceRules(command) },
       ...(insecure ? {} : { maskedPaths: MASKED, readonlyPaths: READONLY }),
     },
   };

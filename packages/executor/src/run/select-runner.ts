@@ -5,20 +5,21 @@ import type { RunCommand, Runner, RunOptions } from "../runner.ts";
 import { createChrootRunner } from "./chroot.ts";
 import { findProgram } from "./find-program.ts";
 import { holdOutput } from "./hold-output.ts";
+import { createDeviceCgroups, type DeviceCgroups } from "./device-cgroups.ts";
 import { createOciRuntime } from "./oci-runtime.ts";
 import { probeRunner } from "./probe-runner.ts";
-import { createUnshareRunner } from "./unshare.ts";
+import { createUnshareRunner, USUAL_RULES } from "./unshare.ts";
 import { inUserNamespace } from "./user-namespace.ts";
 
 type RunnerName = Runner["name"];
 
+/** In the order in which `auto` tries them. All but the last isolate alike, and unshare takes a fifth of runc's time. */
+const NAMES: readonly RunnerName[] = ["unshare", "runc", "crun", "chroot"];
 /**
- * In the order in which `auto` tries them. All but the last isolate alike. With runc and crun a RUN may use the harmless
- * ones of the devices that it makes, as debootstrap does, for a cgroup forbids the others; unshare lets none work.
+ * For root where unshare can make no device cgroup: it lets no device work then that a RUN makes, where runc and crun let
+ * the harmless ones work, which debootstrap makes. And for a single process, which they start sooner.
  */
-const NAMES: readonly RunnerName[] = ["runc", "crun", "unshare", "chroot"];
-/** In a user namespace nobody makes devices, and unshare takes a fifth of runc's time. */
-const NAMES_WITHOUT_DEVICES: readonly RunnerName[] = ["unshare", "runc", "crun", "chroot"];
+const RUNTIMES_FIRST: readonly RunnerName[] = ["runc", "crun", "unshare", "chroot"];
 /** Milliseconds within which a runner that does not work here has said so. */
 const HOLD = 300;
 const HINTS: Readonly<Record<RunnerName, string>> = {
@@ -36,6 +37,8 @@ export interface RunnerProbe {
   readonly problem: string | undefined;
   /** What would make it work. */
   readonly hint: string;
+  /** How it differs here from what it is elsewhere; undefined where it does not, or can't be used. */
+  readonly note: string | undefined;
 }
 
 interface Candidate {
@@ -44,27 +47,38 @@ interface Candidate {
   readonly problem: string;
 }
 
-/** Tries every runner out on this machine, in the order in which `auto` does. */
+/** Tries every runner out on this machine, in the order in which `auto` does for a build. */
 export async function probeRunners(): Promise<readonly RunnerProbe[]> {
+  const cgroups = createDeviceCgroups();
   return Promise.all(
-    namesToTry()
-      .map(findRunner)
-      .map(async ({ name, runner, problem }) => ({
-        name,
-        problem: runner === undefined ? problem : await probeRunner(runner),
-        hint: HINTS[name],
-      })),
+    findRunners(namesToTry(cgroups, false), cgroups).map(async ({ name, runner, problem: absence }) => {
+      const problem = runner === undefined ? absence : await probeRunner(runner);
+      const note = name === "unshare" && problem === undefined ? describeDevices(cgroups) : undefined;
+      await runner?.close?.();
+      return { name, problem, hint: HINTS[name], note };
+    }),
   );
+}
+
+function describeDevices(cgroups: DeviceCgroups): string | undefined {
+  if (inUserNamespace()) return undefined;
+  const problem = cgroups.problemWith(USUAL_RULES);
+  if (problem === undefined) return "with a device cgroup";
+  return `without a device cgroup, so that no device works that a RUN makes: ${problem}`;
 }
 
 /**
  * The runner of this name; `auto`: the first that works here. Whether one works is found out by its first run: where
  * it fails to start a process, it is tried out by itself, and if it does not work the next one takes its place.
  * Such a run, and this function where not even a program is there, throws StepError `RUNNER_UNAVAILABLE` saying for
- * each why not and what to do.
+ * each why not and what to do. `single`: the runner is for one process, not for those of a build.
  */
-export async function selectRunner(name: "auto" | RunnerName): Promise<Runner> {
-  const found = (name === "auto" ? namesToTry() : [name]).map(findRunner);
+export async function selectRunner(
+  name: "auto" | RunnerName,
+  { single = false }: { readonly single?: boolean } = {},
+): Promise<Runner> {
+  const cgroups = createDeviceCgroups();
+  const found = findRunners(name === "auto" ? namesToTry(cgroups, single) : [name], cgroups);
   const problems = found.filter(({ runner }) => runner === undefined);
   const [first, ...others] = found.flatMap(({ runner }) => runner ?? []);
   if (first === undefined) throw unavailable(problems);
@@ -92,6 +106,9 @@ function createFallingRunner(runners: readonly [Runner, ...Runner[]], missing: r
     },
     prepare: () => runners[position]?.prepare?.(),
     run,
+    async close() {
+      for (const each of runners) await each.close?.();
+    },
   };
 }
 
@@ -125,8 +142,7 @@ function isRunnerFailure(error: unknown): boolean {
 }
 
 function unavailable(problems: readonly Candidate[]): StepError {
-  const names = namesToTry();
-  const order = problems.toSorted((a, b) => names.indexOf(a.name) - names.indexOf(b.name));
+  const order = problems.toSorted((a, b) => NAMES.indexOf(a.name) - NAMES.indexOf(b.name));
   const reasons = order.map(({ name, problem }) => `${name}: ${problem}`).join("; ");
   const hints = order.map(({ name }) => `${HINTS[name]} (${name})`).join("; or ");
   return new StepError("RUNNER_UNAVAILABLE", `Cannot run commands here: ${reasons}`, {
@@ -134,24 +150,28 @@ function unavailable(problems: readonly Candidate[]): StepError {
   });
 }
 
-function namesToTry(): readonly RunnerName[] {
-  return inUserNamespace() ? NAMES_WITHOUT_DEVICES : NAMES;
+function namesToTry(cgroups: DeviceCgroups, single: boolean): readonly RunnerName[] {
+  if (inUserNamespace()) return NAMES;
+  if (single || findProgram("unshare") === undefined) return RUNTIMES_FIRST;
+  return cgroups.problemWith(USUAL_RULES) === undefined ? NAMES : RUNTIMES_FIRST;
 }
 
-function findRunner(name: RunnerName): Candidate {
-  if (name === "chroot") return { name, runner: createChrootRunner(), problem: "" };
-  const program = findProgram(name);
-  if (program === undefined) return { name, runner: undefined, problem: `there is no program ${name}` };
-  return { name, runner: createRunner(name, program), problem: "" };
+function findRunners(names: readonly RunnerName[], cgroups: DeviceCgroups): readonly Candidate[] {
+  return names.map((name) => {
+    if (name === "chroot") return { name, runner: createChrootRunner(), problem: "" };
+    const program = findProgram(name);
+    if (program === undefined) return { name, runner: undefined, problem: `there is no program ${name}` };
+    return { name, runner: createRunner(name, program, cgroups), problem: "" };
+  });
 }
 
-function createRunner(name: Exclude<RunnerName, "chroot">, program: string): Runner {
+function createRunner(name: Exclude<RunnerName, "chroot">, program: string, cgroups: DeviceCgroups): Runner {
   switch (name) {
     case "runc":
     case "crun":
       return createOciRuntime(name, program);
     case "unshare":
-      return createUnshareRunner(program);
+      return createUnshareRunner(program, cgroups);
     default:
       return name satisfies never;
   }

@@ -13,6 +13,8 @@ export interface InitServer {
   isAlive(): boolean;
   /** Sends an `InitRequest` as JSON; the answer comes when the process has ended. @throws StepError `RUNNER_FAILED` where the server ends instead. */
   ask(request: string): Promise<InitReply>;
+  /** Ends it, which must wait for no process. */
+  end(): Promise<void>;
 }
 
 /**
@@ -21,9 +23,17 @@ export interface InitServer {
  */
 const NODE_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--expose-gc", "--no-lazy", "--no-opt"];
 
-/** Starts init-server.ts in a mount namespace of its own; `unshare` is a path. */
-export function startInitServer(unshare: string): InitServer {
-  const child = spawnServer(unshare);
+/** Where an init server runs. */
+export interface InitServerPlace {
+  /** The path of the program that puts it into a mount namespace of its own. */
+  readonly unshare: string;
+  /** Directories of the cgroup that keeps it and its processes from devices; without it, none works that they make. */
+  readonly cgroup: readonly string[];
+}
+
+/** Starts init-server.ts. */
+export function startInitServer(place: InitServerPlace): InitServer {
+  const child = spawnServer(place);
   const tail = createOutputTail();
   child.stderr?.on("data", (chunk: Buffer) => tail.add(chunk));
   // The next request fails as well, with more to say.
@@ -37,7 +47,9 @@ export function startInitServer(unshare: string): InitServer {
     text = "";
   });
   let ended: StepError | undefined;
+  const closed = Promise.withResolvers<void>();
   const end = (cause?: Error): void => {
+    closed.resolve();
     ended ??= serverEnded([...tail.lines(), ...(cause === undefined ? [] : [cause.message])].join("; "), cause);
     pending?.reject(ended);
   };
@@ -51,12 +63,18 @@ export function startInitServer(unshare: string): InitServer {
       child.stdin?.write(`${request}\n`);
       return pending.promise;
     },
+    async end() {
+      for (const each of [child, child.stdout as Socket | null, child.stderr as Socket | null]) each?.ref();
+      child.stdin?.end();
+      await closed.promise;
+    },
   };
 }
 
-function spawnServer(unshare: string): ChildProcess {
+function spawnServer({ unshare, cgroup }: InitServerPlace): ChildProcess {
   const program = join(import.meta.dirname, `init-server${extname(import.meta.filename)}`);
-  const args = ["--mount", "--pid", "--fork", "--", process.execPath, ...NODE_FLAGS, program];
+  const server = [process.execPath, ...NODE_FLAGS, program, ...cgroup];
+  const args = ["--mount", "--pid", "--fork", "--", ...server];
   const mounts = openSync("/proc/self/ns/mnt", "r");
   try {
     // In a session of its own: Ctrl-C in a terminal reaches varve alone, which then ends what it runs.

@@ -7,6 +7,8 @@ import type { RunCommand } from "../../src/runner.ts";
 import { COMMAND } from "./command.ts";
 import { makeRootfs, type Outcome, runIn, sleepMarker, temporary } from "./sandbox.ts";
 
+const NONE: readonly string[] = [];
+
 /** Runs a shell script with the pool. */
 async function run(pool: InitPool, script: string, more: Partial<RunCommand> = {}): Promise<Outcome> {
   const rootfs = makeRootfs();
@@ -16,7 +18,7 @@ async function run(pool: InitPool, script: string, more: Partial<RunCommand> = {
       const config = createRuntimeConfig(command, { rootfs, hostFiles: [], userNamespace: false });
       using points = createMountPoints(rootfs);
       makeMountPoints(points, config.mounts);
-      const result = await pool.run(config, options);
+      const result = await pool.run(config, { ...options, cgroup: NONE });
       if (result === undefined) throw new Error("The process did not begin");
       return result;
     },
@@ -50,7 +52,7 @@ const newServers = (before: readonly number[]): readonly number[] => servers().f
 
 test("a pool runs processes one after the other with one server, and as many at once as there are", async () => {
   const before = servers();
-  const pool = createInitPool("unshare");
+  await using pool = createInitPool("unshare");
   for (let count = 0; count < 40; count += 1)
     expect(await run(pool, `echo ${count}; exit ${count}`)).toEqual({
       exitCode: count,
@@ -65,9 +67,9 @@ test("a pool runs processes one after the other with one server, and as many at 
 
 test("a pool starts its first server before it is needed", async () => {
   const before = servers();
-  const pool = createInitPool("unshare");
-  pool.prepare();
-  pool.prepare();
+  await using pool = createInitPool("unshare");
+  pool.prepare(NONE);
+  pool.prepare(NONE);
   expect(newServers(before)).toHaveLength(1);
   await run(pool, "true");
   expect(newServers(before)).toHaveLength(1);
@@ -75,13 +77,14 @@ test("a pool starts its first server before it is needed", async () => {
 
 test("a pool takes a process of any size", async () => {
   const env = Array.from({ length: 40 }, (_, number) => `V${number}=${"x".repeat(10_000)}`);
-  const { stdout } = await run(createInitPool("unshare"), "env | wc -c", { env: ["PATH=/bin", ...env] });
+  await using pool = createInitPool("unshare");
+  const { stdout } = await run(pool, "env | wc -c", { env: ["PATH=/bin", ...env] });
   expect(Number(stdout)).toBeGreaterThan(400_000);
 });
 
 test("a pool goes on where its server was ended between two processes, and fails the process where it is while it runs", async () => {
   const before = servers();
-  const pool = createInitPool("unshare");
+  await using pool = createInitPool("unshare");
   await run(pool, "true");
   const end = (): void => {
     for (const id of newServers(before)) process.kill(childOf(id), "SIGKILL");
@@ -98,4 +101,13 @@ test("a pool says why its server can't be started", async () => {
     code: "RUNNER_FAILED",
     message: expect.stringContaining("ENOENT"),
   });
+});
+
+test("a pool ends its servers", async () => {
+  const before = servers();
+  const pool = createInitPool("unshare");
+  await Promise.all([run(pool, "true"), run(pool, "true")]);
+  expect(newServers(before)).toHaveLength(2);
+  await pool[Symbol.asyncDispose]();
+  expect(newServers(before)).toHaveLength(0);
 });

@@ -2,7 +2,7 @@ import { copyFileSync, mkdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 
 const APPLETS =
-  "sh cat ls id env pwd sleep echo ifconfig mkdir rm stat hostname kill head wc mknod yes touch mount setsid";
+  "sh cat ls id env pwd sleep echo ifconfig mkdir rm stat hostname kill head wc mknod yes touch mount setsid unshare chmod umount";
 
 /** Makes a rootfs with busybox in /bin and nothing else. */
 export function fillRootfs(rootfs: string): void {

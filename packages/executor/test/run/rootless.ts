@@ -70,6 +70,7 @@ async function build(directory: string): Promise<object> {
       },
     )
     .catch((error: Error) => ({ message: error.message }));
+  await runner.close?.();
   const entries = await snapshot.diff();
   return {
     ids: process.env["VARVE_TEST_IDS"],

@@ -38,6 +38,9 @@ const all: readonly Runner[] = [
   createChrootRunner(),
 ];
 const problems = await Promise.all(all.map(probeRunner));
+afterAll(async () => {
+  for (const runner of all) await runner.close?.();
+});
 const working = all.filter((_, position) => problems[position] === undefined);
 const isolating = working.filter(({ name }) => name !== "chroot");
 const bySandbox = "00000000a80425fb";
@@ -310,6 +313,22 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
     expect(stderr.match(/(Operation not permitted|Permission denied)/g)).toHaveLength(2);
   });
 
+  test("lets nothing reach the machine that the process does to its devices or its input", async () => {
+    const before = statSync("/dev/null").mode;
+    const script = "chmod 600 /dev/null /proc/keys /proc/self/fd/0; stat -c %a /dev/null";
+    expect((await run(runner, script)).stdout).toBe("600\n");
+    expect(statSync("/dev/null").mode).toBe(before);
+  });
+
+  test("gives an input that is at its end, to a user too", async () => {
+    const { stdout, exitCode } = await run(runner, { args: ["sh", "-c", "cat; cat /dev/stdin"], uid: 1000, gid: 1000 });
+    expect([exitCode, stdout]).toEqual([0, ""]);
+  });
+
+  test("keeps signals to the process' group from those that are around it", async () => {
+    expect((await run(runner, "trap 'exit 5' TERM; kill -TERM 0; exit 6")).exitCode).toBe(5);
+  });
+
   test("hands in no file but the standard streams", async () => {
     const { stdout } = await run(runner, "for each in /proc/self/fd/*; do [ -e $each ] && echo ${each##*/}; done");
     expect(stdout).toBe("0\n1\n2\n");
@@ -353,8 +372,9 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
   });
 
   test("shows a device of the machine by name", async () => {
-    const { stdout } = await run(runner, { args: ["sh", "-c", "stat -c %F /dev/fuse"], devices: ["/dev/fuse"] });
-    expect(stdout).toBe("character special file\n");
+    const script = "stat -c %F /dev/fuse; exec 3<>/dev/fuse && echo opened";
+    const { stdout } = await run(runner, { args: ["sh", "-c", script], devices: ["/dev/fuse"] });
+    expect(stdout).toBe("character special file\nopened\n");
   });
 
   test("says why a mount that fails does", async () => {

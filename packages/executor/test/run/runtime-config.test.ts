@@ -16,7 +16,8 @@ test("createRuntimeConfig() protects the machine, unless it is told not to", () 
   const sandbox = createRuntimeConfig(COMMAND, options);
   expect(sandbox.linux.maskedPaths).toContain("/proc/kcore");
   expect(sandbox.linux.readonlyPaths).toContain("/proc/sys");
-  expect(sandbox.linux.resources.devices).toEqual([{ allow: false, access: "rwm" }]);
+  expect(sandbox.linux.resources.devices[0]).toEqual({ allow: false, access: "rwm" });
+  expect(sandbox.linux.resources.devices).toContainEqual({ allow: true, type: "c", major: 1, minor: 3, access: "rwm" });
   expect(sandbox.process.capabilities.bounding).not.toContain("CAP_SYS_ADMIN");
   const insecure = createRuntimeConfig({ ...COMMAND, security: "insecure" }, options);
   expect(insecure.linux.maskedPaths).toBeUndefined();

@@ -1,6 +1,6 @@
 import { mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterEach, beforeEach, expect, test } from "vitest";
+import { afterEach, beforeEach, expect, onTestFinished, test } from "vitest";
 import { probeRunners, selectRunner } from "../../src/run/select-runner.ts";
 import { makeRootfs, runIn, temporary } from "./sandbox.ts";
 
@@ -27,24 +27,25 @@ const run = async (name: Parameters<typeof selectRunner>[0], script: string): Re
 
 test("selectRunner() gives the first that works", async () => {
   const runner = await selectRunner("auto");
-  expect(runner.name).toBe("runc");
+  onTestFinished(() => runner.close?.());
+  expect(runner.name).toBe("unshare");
   const rootfs = makeRootfs();
   for (const code of [0, 5]) {
     const place = { rootfs, scratch: temporary() };
     expect((await runIn(runner, `exit ${code}`, place)).exitCode).toBe(code);
   }
-  expect(runner.name).toBe("runc");
+  expect(runner.name).toBe("unshare");
 });
 
 test("selectRunner() goes on to the next where one can't start a process, for concurrent steps too", async () => {
-  breakProgram("runc");
-  breakProgram("crun");
+  breakProgram("unshare");
   const runner = await selectRunner("auto");
   const runs = ["echo 1", "echo 2"].map((script) =>
     runIn(runner, script, { rootfs: makeRootfs(), scratch: temporary() }),
   );
   expect((await Promise.all(runs)).map(({ stdout, stderr }) => stdout + stderr)).toEqual(["1\n", "2\n"]);
-  expect(runner.name).toBe("unshare");
+  expect(runner.name).toBe("runc");
+  await runner.close?.();
 });
 
 test("a runner that was asked for and does not work is named with what to do", async () => {
@@ -64,16 +65,18 @@ test("a command that a working runner can't start keeps its own error", async ()
   const runner = await selectRunner("auto");
   const running = runIn(runner, { args: ["true"], mounts }, { rootfs, scratch: temporary() });
   await expect(running).rejects.toMatchObject({ code: "RUNNER_FAILED" });
-  expect(runner.name).toBe("runc");
+  expect(runner.name).toBe("unshare");
+  await runner.close?.();
 });
 
 test("probeRunners() tries every runner", async () => {
   breakProgram("crun");
   const probes = await probeRunners();
-  expect(probes.map(({ name }) => name)).toEqual(["runc", "crun", "unshare", "chroot"]);
+  expect(probes.map(({ name }) => name)).toEqual(["unshare", "runc", "crun", "chroot"]);
   const problems = new Map(probes.map(({ name, problem }) => [name, problem]));
   expect(problems.get("runc")).toBeUndefined();
   expect(problems.get("crun")).toContain("crun is broken");
   expect(problems.get("unshare")).toBeUndefined();
+  expect(probes[0]?.note).toBe("with a device cgroup");
   expect(problems.get("chroot")).toBeUndefined();
 });
