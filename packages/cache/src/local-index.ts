@@ -1,41 +1,63 @@
-import { hexOf, type IngestStore } from "@varve/oci";
+import { type Digest, hexOf, type IngestStore } from "@varve/oci";
 import { checkBlobs, compareRecords, hasBlobs } from "./memory-cache.ts";
 import type { CacheIndex } from "./ports.ts";
+import { createRecalls } from "./recalls.ts";
+import type { RecentRecords } from "./recent-records.ts";
 import type { CacheKey, CacheRecord, RecordLayer } from "./record.ts";
 import type { Database, SharedLevel } from "./shared-level.ts";
 
 const RECORD = "record/1/";
 const LAYER = "layer/1/";
 
+/** An index that keeps what builds use where the next ones find it sooner. */
+export interface LocalIndex extends CacheIndex {
+  /** See `LocalStore`. */
+  recall(name: Digest): () => void;
+}
+
+export interface LocalIndexOptions {
+  readonly content: IngestStore;
+  readonly recent: RecentRecords;
+}
+
 /** Records in LevelDB: `record/1/<key>` holds the record, `layer/1/<content digest>` a layer, both as JSON. */
-export function createLocalIndex(level: SharedLevel, content: IngestStore): CacheIndex {
-  const recent = new Map<CacheKey, CacheRecord>();
+export function createLocalIndex(level: SharedLevel, { content, recent }: LocalIndexOptions): LocalIndex {
+  const known = new Map<CacheKey, CacheRecord>();
+  const recalls = createRecalls(recent, known);
+  const whole = async (record: CacheRecord | undefined): Promise<CacheRecord | undefined> =>
+    record?.layer === undefined || (await hasBlobs(record.layer, content)) ? record : undefined;
+  const lookUp = async (keys: readonly CacheKey[]): Promise<ReadonlyMap<CacheKey, CacheRecord | undefined>> => {
+    if (keys.length === 0) return new Map();
+    const found = await level.run((database) => {
+      recalls.look();
+      return database.getMany(keys.map((key) => RECORD + hexOf(key)));
+    });
+    const records = await Promise.all(keys.map((key, position) => whole(parseRecord(key, found[position]))));
+    return new Map(keys.map((key, position) => [key, records[position]]));
+  };
   return {
+    recall: (name) => recalls.recall(name),
     async getMany(keys) {
-      const unknown = keys.filter((key) => !recent.has(key));
-      const found =
-        unknown.length === 0
-          ? []
-          : await level.run((database) => database.getMany(unknown.map((key) => RECORD + hexOf(key))));
-      const read = new Map(unknown.map((key, position) => [key, parseRecord(key, found[position])]));
-      const records = keys.map((key) => recent.get(key) ?? read.get(key));
-      return Promise.all(
-        records.map(async (record) => {
-          if (record === undefined) return undefined;
-          if (record.layer !== undefined && !(await hasBlobs(record.layer, content)))
-            return void recent.delete(record.key);
-          recent.set(record.key, record);
-          return record;
-        }),
-      );
+      const atHand = await Promise.all(keys.map((key) => whole(known.get(key))));
+      const read = await lookUp(keys.filter((_, position) => atHand[position] === undefined));
+      return keys.map((key, position) => {
+        const record = atHand[position] ?? read.get(key);
+        if (record === undefined) known.delete(key);
+        else recalls.use(record);
+        return record;
+      });
     },
     async put(record, options) {
       await checkBlobs(record, content);
       const first = options?.replace === true ? undefined : await this.getMany([record.key]);
       const existing = first?.[0];
       if (existing !== undefined) return compareRecords(existing, record);
-      await level.run((database) => write(database, record));
-      recent.set(record.key, record);
+      await level.run((database) => {
+        recalls.look();
+        if (options?.replace === true) recent.outdate();
+        return write(database, record);
+      });
+      recalls.use(record);
       return { outcome: "stored" };
     },
     async findLayer(contentDigest) {

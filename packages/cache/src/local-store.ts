@@ -1,4 +1,3 @@
-import { randomUUID } from "node:crypto";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { createLayout, type Digest, hexOf } from "@varve/oci";
@@ -10,6 +9,7 @@ import { createLocalIndex } from "./local-index.ts";
 import { createLocalMemo } from "./local-memo.ts";
 import type { LocalStore } from "./ports.ts";
 import { processIdentity } from "./process-identity.ts";
+import { createRecentRecords } from "./recent-records.ts";
 import { createSharedLevel } from "./shared-level.ts";
 import { removeTree, sweepLeftovers } from "./sweep.ts";
 import { touch } from "./touch.ts";
@@ -40,6 +40,7 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
   const used = new Set<Digest>();
   await sweepLeftovers(root);
   const memo = createLocalMemo(level, { directory: join(root, "memo") });
+  const index = createLocalIndex(level, { content, recent: createRecentRecords(root) });
   const makeTemporaryDirectory: LocalStore["makeTemporaryDirectory"] = async (parent) => {
     const directory = await explain(root, async () => mkdtempSync(join(root, parent, `${identity}-`)));
     made.push(directory);
@@ -49,8 +50,9 @@ export async function openLocalStore(path: string, options: LocalStoreOptions = 
   return {
     path: root,
     content,
-    index: createLocalIndex(level, content),
+    index,
     memo,
+    recall: (name) => index.recall(name),
     blobPath(digest) {
       const file = layout.blobPath(digest);
       return existsSync(file) ? file : undefined;
@@ -108,7 +110,7 @@ function checkVersion(root: string): void {
 
 /** Whole from the start: other processes may open the new store at the same time. */
 function writeVersion(file: string): void {
-  const temporary = `${file}.${randomUUID()}`;
+  const temporary = `${file}.${processIdentity()}`;
   writeFileSync(temporary, `${VERSION}\n`);
   renameSync(temporary, file);
 }

@@ -151,6 +151,11 @@ export interface LocalStore extends Cache, AsyncDisposable {
   /** Blobs and tags as an OCI layout that other tools read; safe for many processes. */
   readonly content: Omit<Layout, "blobPath" | "path">;
   readonly memo: Memo;
+  /**
+   * Has records at hand that the last build of this name used; no index is opened for them. To be called at the end is
+   * what it gives: it keeps those that were used since, for the next build of the name.
+   */
+  recall(name: Digest): () => void;
   /** Path of a blob's file, for readers that need random access; undefined where it is absent. */
   blobPath(digest: Digest): string | undefined;
   /** Where the extracted layer `digest` stands or will stand: `layers/<hex>`. */

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
 import fc from "fast-check";
 import { afterAll, describe, expect, test } from "vitest";
-import { type ContentSource, type Descriptor, readChunks } from "@varve/oci";
+import { type ContentSource, type Descriptor, digestOf, readChunks } from "@varve/oci";
 import {
   bytesOf,
   describeContentStore,
@@ -15,10 +15,11 @@ import {
   randomBlob,
   randomImage,
 } from "@varve/oci/testing";
-import { createMemoryCache, type LocalStore, openLocalStore } from "../src/index.ts";
+import { type CacheRecord, createMemoryCache, type LocalStore, openLocalStore } from "../src/index.ts";
 import { describeCache, pushRandomRecord } from "../src/testing.ts";
 
 const root = mkdtempSync(join(tmpdir(), "varve-cache-"));
+const [name1, name2] = [digestOf(Buffer.from("1")), digestOf(Buffer.from("2"))];
 let count = 0;
 const newPath = (): string => join(root, String((count += 1)));
 const openContent = async (): Promise<{ readonly store: LocalStore["content"]; close(): Promise<void> }> => {
@@ -91,6 +92,94 @@ describe("openLocalStore()", () => {
     await using after = await openLocalStore(path);
     expect(await after.index.getMany([record.key])).toEqual([undefined]);
     expect(await after.index.put(record)).toEqual({ outcome: "stored" });
+  });
+
+  describe("recall()", () => {
+    const name = digestOf(Buffer.from("a build"));
+    /** A store in which a build of this name used `record`, and closed. */
+    const openUsed = async (): Promise<{ readonly path: string; readonly record: CacheRecord }> => {
+      const path = newPath();
+      await using store = await openLocalStore(path);
+      const keep = store.recall(name);
+      const record = await pushRandomRecord(store, "a");
+      await store.index.put(record);
+      keep();
+      return { path, record };
+    };
+    const find = async (path: string, { key }: CacheRecord, by = name): Promise<CacheRecord | undefined> => {
+      await using store = await openLocalStore(path);
+      const keep = store.recall(by);
+      const [found] = await store.index.getMany([key]);
+      keep();
+      return found;
+    };
+
+    test("has records at hand that the last build of the name used, without the index", async () => {
+      const { path, record } = await openUsed();
+      rmSync(join(path, "index"), { recursive: true });
+      expect(await find(path, record)).toEqual(record);
+      expect(existsSync(join(path, "index"))).toBe(false);
+      expect(await find(path, record, digestOf(Buffer.from("another build")))).toBeUndefined();
+    });
+
+    test("keeps what was found in the index for the next build", async () => {
+      const { path, record } = await openUsed();
+      rmSync(join(path, "memo"), { recursive: true });
+      expect(await find(path, record)).toEqual(record);
+      rmSync(join(path, "index"), { recursive: true });
+      expect(await find(path, record)).toEqual(record);
+    });
+
+    test("gives the record that took the place of another one", async () => {
+      const { path, record } = await openUsed();
+      await using store = await openLocalStore(path);
+      const keep = store.recall(name);
+      expect(await store.index.getMany([record.key])).toEqual([record]);
+      const replaced = { ...(await pushRandomRecord(store, "b")), key: record.key };
+      await using other = await openLocalStore(path);
+      await other.index.put(replaced, { replace: true });
+      // What was read before is not kept for later builds.
+      keep();
+      expect(await find(path, record)).toEqual(replaced);
+      expect(await find(path, record)).toEqual(replaced);
+    });
+
+    test("misses a record whose blob is gone, and one that is damaged where it is kept", async () => {
+      const { path, record } = await openUsed();
+      const kept = join(path, "memo", "recent-1", name.slice(7));
+      writeFileSync(kept, readFileSync(kept).subarray(9));
+      expect(await find(path, record)).toEqual(record);
+      rmSync(join(path, "blobs", "sha256", record.layer?.index.digest.slice(7) ?? ""));
+      expect(await find(path, record)).toBeUndefined();
+    });
+
+    test("gives the record that was made anew after a blob was gone", async () => {
+      const { path, record } = await openUsed();
+      rmSync(join(path, "blobs", "sha256", record.layer?.index.digest.slice(7) ?? ""));
+      rmSync(join(path, "index"), { recursive: true });
+      await using other = await openLocalStore(path);
+      const anew = { ...(await pushRandomRecord(other, "b")), key: record.key };
+      await other.index.put(anew);
+      expect(await find(path, record)).toEqual(anew);
+    });
+  });
+
+  test("gives what builds ask for that find everything as it was without the index, and moves what stood there", async () => {
+    const path = newPath();
+    const before = await openLocalStore(path);
+    await before.memo.put("selection/1", name1, Buffer.from("v"));
+    await before[Symbol.asyncDispose]();
+    expect(existsSync(join(path, "index"))).toBe(false);
+    const { Level } = await import("level");
+    const level = new Level<string, Uint8Array>(join(path, "index"), { valueEncoding: "view" });
+    await level.put(`memo/1/selection/1/${name2}`, Buffer.from("w"));
+    await level.close();
+    for (const round of [1, 2]) {
+      await using store = await openLocalStore(path);
+      expect(Buffer.from((await store.memo.get("selection/1", name1)) ?? []).toString()).toBe("v");
+      expect(Buffer.from((await store.memo.get("selection/1", name2)) ?? []).toString()).toBe("w");
+      if (round === 1) rmSync(join(path, "index"), { recursive: true });
+    }
   });
 
   test("refuses a store of another format", async () => {

@@ -77,6 +77,7 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   onEvent({ type: "graph", steps });
   const session = createSession(steps, { ...options, signal, onEvent }, { packsEarly: true });
   const { resolve, workOf } = createResolver(session);
+  const keepRecords = options.store.recall(lineageName(options));
   options.cache.foresee(() => planSteps(graphs, workOf));
   const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
   try {
@@ -91,6 +92,7 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   } finally {
     await Promise.allSettled(session.background);
     await Promise.all([session.closeRunner(), orWarn(() => session.explainer.save(), options)]);
+    keepRecords();
   }
 }
 
