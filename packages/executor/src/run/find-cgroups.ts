@@ -1,4 +1,5 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
+import { join } from "node:path";
 
 /** The cgroup that this process is in, in one of the machine's hierarchies: cgroups(7). */
 export interface CgroupPlace {
@@ -10,24 +11,30 @@ export interface CgroupPlace {
   readonly directory: string;
 }
 
-/** This process' cgroups as /proc/self/cgroup and /proc/self/mountinfo tell, in their order; not those that are not mounted. */
+/** This process' cgroups as /proc/self/cgroup and /proc/self/mountinfo tell, in their order, where they are mounted and no other mount hides them. */
 export function findCgroups(): readonly CgroupPlace[] {
-  return locateCgroups(readFileSync("/proc/self/cgroup", "utf8"), readFileSync("/proc/self/mountinfo", "utf8"));
+  const [cgroup, mountinfo] = [readFileSync("/proc/self/cgroup", "utf8"), readFileSync("/proc/self/mountinfo", "utf8")];
+  return locateCgroups(cgroup, mountinfo, (directory) => existsSync(join(directory, "cgroup.procs")));
 }
 
-/** As `findCgroups`, from the text of the files: cgroups(7), proc_pid_mountinfo(5). */
-export function locateCgroups(cgroup: string, mountinfo: string): readonly CgroupPlace[] {
+/** As `findCgroups`, from the text of the files: cgroups(7), proc_pid_mountinfo(5). `isVisible` tells of a directory whether it shows. */
+export function locateCgroups(
+  cgroup: string,
+  mountinfo: string,
+  isVisible: (directory: string) => boolean,
+): readonly CgroupPlace[] {
   const mounts = mountinfo.split("\n").map(parseMount);
   return cgroup.split("\n").flatMap((line): readonly CgroupPlace[] => {
     const [, names, path = ""] = /^\d+:([^:]*):(.*)$/.exec(line) ?? [];
     if (names === undefined) return [];
     const version = names === "" ? 2 : 1;
     const controllers = names === "" ? [] : names.split(",");
-    const [directory] = mounts
+    const directory = mounts
       .filter(({ type, options }) =>
         version === 2 ? type === "cgroup2" : type === "cgroup" && controllers.every((each) => options.includes(each)),
       )
-      .flatMap(({ root, target }) => placeIn(path, root, target) ?? []);
+      .flatMap(({ root, target }) => placeIn(path, root, target) ?? [])
+      .find(isVisible);
     return directory === undefined ? [] : [{ version, controllers, directory }];
   });
 }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { mknod } from "@varve/layer";
@@ -107,6 +107,8 @@ async function ask(server: InitServer, config: RuntimeConfig, options: RunOption
 /** A named pipe at `path`, to be opened by others. Disposal comes when they have ended, and reads what they wrote to its end. */
 function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposable {
   mknod(path, S_IFIFO | PIPE_MODE, { major: 0, minor: 0 });
+  // The umask took some of it.
+  chmodSync(path, PIPE_MODE);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   // Without a writer of our own the pipe would be at its end before others open it.
   const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);

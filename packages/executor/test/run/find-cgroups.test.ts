@@ -13,9 +13,10 @@ test.each([
   ["one outside of the cgroup namespace", "0::/../other", unified("/", "/c"), []],
   ["a mount with a space in its path", "0::/a", unified("/", "/with\\040space"), ["/with space/a"]],
   ["the mount that shows it, of several", "0::/a", `${unified("/b", "/1")}\n${unified("/a", "/2")}`, ["/2"]],
+  ["the mount that no other hides", "0::/", `${unified("/", "/hidden")}\n${unified("/", "/c")}`, ["/c"]],
   ["none that is mounted", "0::/a", "31 23 0:28 / /sys/fs/cgroup rw - tmpfs tmpfs rw", []],
 ])("locateCgroups() finds %s", (_, cgroup, mountinfo, directories) => {
-  expect(locateCgroups(`${cgroup}\n`, `${mountinfo}\n`)).toEqual(
+  expect(locateCgroups(`${cgroup}\n`, `${mountinfo}\n`, (directory) => directory !== "/hidden")).toEqual(
     directories.map((directory) => ({ version: 2, controllers: [], directory })),
   );
 });
@@ -28,7 +29,7 @@ test("locateCgroups() tells the hierarchies of version 1 apart by their controll
     "34 31 0:31 / /c/systemd rw - cgroup cgroup rw,xattr,name=systemd",
     unified("/", "/c/unified"),
   ].join("\n");
-  expect(locateCgroups(cgroup, mountinfo)).toEqual([
+  expect(locateCgroups(cgroup, mountinfo, () => true)).toEqual([
     { version: 1, controllers: ["cpu", "cpuacct"], directory: "/c/cpu/x" },
     { version: 1, controllers: ["devices"], directory: "/c/devices/y" },
     { version: 1, controllers: ["name=systemd"], directory: "/c/systemd/z" },

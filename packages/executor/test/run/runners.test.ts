@@ -325,6 +325,12 @@ describe.each(isolating.map((runner) => [runner.name, runner] as const))("%s, in
     expect([exitCode, stdout]).toEqual([0, ""]);
   });
 
+  test("lets a user open its streams again by their names", async () => {
+    const script = "echo one >/dev/stdout; echo two >/dev/stderr";
+    const outcome = await run(runner, { args: ["sh", "-c", script], uid: 1000, gid: 1000 });
+    expect(outcome).toEqual({ exitCode: 0, stdout: "one\n", stderr: "two\n" });
+  });
+
   test("keeps signals to the process' group from those that are around it", async () => {
     expect((await run(runner, "trap 'exit 5' TERM; kill -TERM 0; exit 6")).exitCode).toBe(5);
   });
