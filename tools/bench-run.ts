@@ -78,6 +78,7 @@ try {
     const bench: Bench = { runner: await selectRunner(name), snapshotter, directory: own, layers };
     const runs: (readonly number[])[] = [];
     for (let number = 0; number < Number(values.runs); number += 1) runs.push(await runOnce(bench, number));
+    await bench.runner.close?.();
     const phases = PHASES.map(
       (phase, position) => `${phase} ${median(runs.map((run) => run[position] ?? 0)).toFixed(1)}`,
     );

@@ -1,3 +1,4 @@
+import { randomBytes } from "node:crypto";
 import { mkdirSync, readdirSync, readFileSync, readlinkSync, rmdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -13,13 +14,12 @@ export interface DeviceCgroup {
   remove(): Promise<void>;
 }
 
-/** What the names of varve's cgroups are: their maker's PID namespace, process id and start time, and a count. */
-const NAME = /^varve-devices-(\d+)-(\d+)-(\d+)-\d+$/;
+/** What the names of varve's cgroups are: their maker's PID namespace, process id and start time, and something random. */
+const NAME = /^varve-devices-(\d+)-(\d+)-(\d+)-\w+$/;
 /** Milliseconds between attempts to remove a cgroup; the kernel takes a moment to let go of processes that ended. */
 const REMOVAL_PAUSES = [0, 1, 2, 5, 10, 20, 50, 100] as const;
 /** What a new cgroup of this controller lacks before a process can be put into it: cpusets(7). */
 const CPUSET_FILES = ["cpuset.cpus", "cpuset.mems"] as const;
-let count = 0;
 
 /**
  * Makes a cgroup beneath each of `places`, this process' own, whose processes can use devices by `rules` only: the first
@@ -33,8 +33,7 @@ export function makeDeviceCgroup(
 ): DeviceCgroup {
   const ruling = places.find(({ controllers }) => controllers.includes("devices")) ?? places.find(isUnified);
   if (ruling === undefined) throw new Error("no cgroup file system with devices is mounted");
-  count += 1;
-  const name = `varve-devices-${processNamespace()}-${process.pid}-${startTime(process.pid)}-${count}`;
+  const name = `varve-devices-${processNamespace()}-${process.pid}-${startTime(process.pid)}-${randomBytes(4).toString("hex")}`;
   const directories: string[] = [];
   try {
     for (const place of places) {
