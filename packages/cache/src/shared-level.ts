@@ -19,6 +19,11 @@ export interface SharedLevel extends AsyncDisposable {
 const IDLE = 100;
 const LOOK = 3;
 const RETRY = { least: 2, most: 8 };
+/**
+ * Milliseconds that whoever has something to do keeps it although others want it: less than a small build takes in all,
+ * and more than an opening takes.
+ */
+const SLICE = 25;
 /** Milliseconds that whoever let go for others waits before it opens again. */
 const COURTESY = 6;
 /** A holder that does not let go for this long is no build at work; while processes take turns, however slowly, they are. */
@@ -90,16 +95,22 @@ async function drain(shared: Shared): Promise<void> {
 
 /** Until there is no task for a while, or others want the database. */
 async function runTasks(database: Database, shared: Shared): Promise<void> {
-  let idleSince = performance.now();
-  while (!isWanted(shared) || shared.queue.length > 0) {
+  const started = now();
+  for (let idleSince = started; ;) {
     const batch = shared.queue.splice(0);
     await Promise.all(batch.map((waiting) => waiting.task(database).then(waiting.resolve, waiting.reject)));
-    if (batch.length > 0) idleSince = performance.now();
-    if (batch.length > 0 && isWanted(shared)) return;
+    if (batch.length > 0) idleSince = now();
+    const isOver = now() - started > SLICE || now() - idleSince > LOOK;
+    if (isOver && isWanted(shared)) return;
     if (shared.queue.length > 0) continue;
-    if (shared.isEnding || performance.now() - idleSince > IDLE) return;
+    if (shared.isEnding || now() - idleSince > IDLE) return;
     await pause(shared);
   }
+}
+
+/** Milliseconds since the process started; `performance` takes one to be loaded. */
+function now(): number {
+  return process.uptime() * 1000;
 }
 
 async function pause(shared: Shared): Promise<void> {
@@ -119,14 +130,14 @@ function isWanted(shared: Shared): boolean {
 async function mergeTables(database: Database): Promise<void> {
   const { getProperty } = database as { readonly getProperty?: (name: string) => string };
   const count = (): number => Number(getProperty?.call(database, "leveldb.num-files-at-level0") ?? 0);
-  const started = performance.now();
-  while (count() > MOST_TABLES && performance.now() - started < LONGEST_MERGE) await setTimeout(2);
+  const started = now();
+  while (count() > MOST_TABLES && now() - started < LONGEST_MERGE) await setTimeout(2);
 }
 
 async function openWithRetry(shared: Shared): Promise<Database> {
   const { path, onWarning } = shared;
   const { Level } = await import("level");
-  let [since, turn] = [performance.now(), lastOpened(path)];
+  let [since, turn] = [now(), lastOpened(path)];
   let [repaired, waited] = [false, false];
   for (;;) {
     const database: Database = new Level<string, Uint8Array>(path, { keyEncoding: "utf8", valueEncoding: "view" });
@@ -137,8 +148,8 @@ async function openWithRetry(shared: Shared): Promise<Database> {
     } catch (cause) {
       if (isLocked(cause)) {
         const latest = lastOpened(path);
-        if (latest !== turn) [since, turn] = [performance.now(), latest];
-        if (performance.now() - since > GIVE_UP)
+        if (latest !== turn) [since, turn] = [now(), latest];
+        if (now() - since > GIVE_UP)
           throw new CacheError(
             "STORE_LOCKED",
             `Cannot open index "${path}": another process has kept it open for ${GIVE_UP / 1000} s`,
