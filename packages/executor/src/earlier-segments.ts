@@ -1,7 +1,6 @@
-import { closeSync, openSync, readSync } from "node:fs";
 import { stepDigest } from "@varve/cache-key";
 import { stepDefinition } from "@varve/graph";
-import type { PackedLayer, ReusedSegment, Segment, SegmentReuse } from "@varve/layer";
+import type { EarlierSegment, PackedLayer, Segment, SegmentReuse } from "@varve/layer";
 import { type Digest, digestOf } from "@varve/oci";
 import type { LayerStep } from "./resolve.ts";
 import type { BuildOptions, Compression } from "./session.ts";
@@ -15,7 +14,7 @@ interface EarlierBlob {
   readonly segments: readonly (readonly [Digest, Digest, number, number])[];
 }
 
-const NAMESPACE = "segments/1";
+const NAMESPACE = "segments/2";
 /** Blobs below this are compressed again sooner than looked up: bytes. */
 const SMALLEST = 1024 * 1024;
 
@@ -35,15 +34,8 @@ export async function openEarlierSegments(lineage: Digest, options: Options): Pr
   const earlier = value === undefined ? undefined : (JSON.parse(Buffer.from(value).toString("utf8")) as EarlierBlob);
   const path = earlier === undefined ? undefined : store.blobPath(earlier.blob);
   if (earlier === undefined || path === undefined) return undefined;
-  const byLength = Map.groupBy(earlier.segments, ([, , tarLength]) => tarLength);
-  const places = placesOf(earlier);
-  return {
-    candidates: (tarLength) => byLength.get(tarLength)?.map(([tarDigest]) => tarDigest) ?? [],
-    async read(tarDigest) {
-      const place = places.get(tarDigest);
-      return place === undefined ? undefined : readVerified(path, place);
-    },
-  };
+  const byLength = Map.groupBy(segmentsOf(earlier, path), ({ tarLength }) => tarLength);
+  return { candidates: (tarLength) => byLength.get(tarLength) ?? [] };
 }
 
 /** Lets the next layer of this lineage use the segments of this one. */
@@ -72,34 +64,13 @@ function keyOf(lineage: Digest, { type, level }: Compression): string {
   return `${type}-${level ?? "default"}/${lineage}`;
 }
 
-interface Place {
-  readonly digest: Digest;
-  readonly offset: number;
-  readonly length: number;
-}
-
-function placesOf({ offset: first, segments }: EarlierBlob): ReadonlyMap<Digest, Place> {
-  const places = new Map<Digest, Place>();
+function* segmentsOf(
+  { offset: first, segments }: EarlierBlob,
+  path: string,
+): Generator<EarlierSegment & Pick<Segment, "tarLength">> {
   let offset = first;
-  for (const [tarDigest, digest, , length] of segments) {
-    places.set(tarDigest, { digest, offset, length });
+  for (const [tarDigest, digest, tarLength, length] of segments) {
+    yield { tarDigest, digest, path, tarLength, offset, length };
     offset += length;
   }
-  return places;
-}
-
-/** Undefined where the blob is gone or damaged: then the segment is made again. */
-function readVerified(path: string, { digest, offset, length }: Place): ReusedSegment | undefined {
-  const bytes = Buffer.allocUnsafe(length);
-  try {
-    const file = openSync(path, "r");
-    try {
-      if (readSync(file, bytes, 0, length, offset) !== length) return undefined;
-    } finally {
-      closeSync(file);
-    }
-  } catch {
-    return undefined;
-  }
-  return digestOf(bytes) === digest ? { compressed: bytes, digest } : undefined;
 }

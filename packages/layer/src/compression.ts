@@ -1,4 +1,4 @@
-import { constants, crc32, deflateRawSync, zstdCompressSync } from "node:zlib";
+import { constants, crc32, deflateRawSync, inflateRawSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
 
 /** How a layer's segments are compressed. Levels: gzip 1 to 9, default 4; zstd 1 to 19, default 3. */
 export interface Compression {
@@ -42,6 +42,29 @@ export function compressSegment(bytes: Uint8Array, { type, level = defaultLevels
       return bytes;
     default:
       return type satisfies never;
+  }
+}
+
+/** What such a segment of `length` bytes was made of; undefined where it is damaged. */
+export function decompressSegment(
+  compressed: Uint8Array,
+  { type, length }: { readonly type: Compression["type"]; readonly length: number },
+): Uint8Array | undefined {
+  // One more than there should be: a full buffer asks for another one.
+  const chunkSize = length + 1;
+  try {
+    switch (type) {
+      case "gzip":
+        return inflateRawSync(compressed, { finishFlush: constants.Z_SYNC_FLUSH, chunkSize, maxOutputLength: length });
+      case "zstd":
+        return zstdDecompressSync(compressed, { chunkSize, maxOutputLength: length });
+      case "none":
+        return compressed;
+      default:
+        return type satisfies never;
+    }
+  } catch {
+    return undefined;
   }
 }
 

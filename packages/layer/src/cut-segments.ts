@@ -2,7 +2,7 @@ import type { Entry } from "./entry.ts";
 import { checkBytes, contentMissing } from "./read-content.ts";
 import { SegmentBuffer } from "./segment-buffer.ts";
 import { cutAbove, pieceLength, startsSegment } from "./segment-rule.ts";
-import type { Slot } from "./segment-work.ts";
+import type { Slot } from "./slots.ts";
 import { blockLength, bodyLength, encodeHeader, paddedLength } from "./write-header.ts";
 
 /** A run of a tar: headers, padding and bytes from memory are in place, room is left for what is still to be read. */
@@ -76,7 +76,7 @@ function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length 
   const start = buffer.length;
   const target = buffer.extend(length);
   const isWhole = length === size;
-  const common = { entry: position, start, length, isWhole, isKnown: digest !== undefined };
+  const common = { entry: position, start, length, isWhole, digest };
   if (content === undefined && size > 0) throw contentMissing(entry);
   if (content !== undefined && "path" in content) {
     const { path, offset } = content;

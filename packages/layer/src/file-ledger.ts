@@ -3,13 +3,14 @@ import type { Digest } from "@varve/oci";
 import type { Entry } from "./entry.ts";
 import type { IndexEntry } from "./layer-index.ts";
 import { explainProblem, fileChanged } from "./read-content.ts";
-import type { FilledSlot, Slot } from "./segment-work.ts";
+import type { SegmentDone, SlotProblem } from "./segment-work.ts";
+import { digestLength, type Slot } from "./slots.ts";
 
 /** A segment whose slots were filled. */
 export interface FilledSegment {
   readonly bytes: Uint8Array;
   readonly slots: readonly Slot[];
-  readonly filled: readonly FilledSlot[];
+  readonly done: Pick<SegmentDone, "digests" | "states">;
 }
 
 type Drafted = { -readonly [Name in keyof IndexEntry]: IndexEntry[Name] };
@@ -40,18 +41,32 @@ export class FileLedger {
 
   /**
    * Takes the segments in the order of the tar.
-   * @throws LayerError where a file could not be read, changed between its pieces, or has another digest than its entry.
+   * @throws LayerError where a file changed between its pieces, or has another digest than its entry.
    */
-  enter({ bytes, slots, filled }: FilledSegment): void {
+  enter({ bytes, slots, done }: FilledSegment): void {
+    const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.length);
     for (const [position, slot] of slots.entries()) {
-      const { digest, state, problem } = filled[position] ?? {};
-      const entry = this.#entries[slot.entry];
-      if (entry === undefined) throw new RangeError(`There is no entry ${slot.entry}`);
-      if (problem !== undefined) throw explainProblem(entry, problem);
+      const entry = this.#entryOf(slot);
+      const digest: Digest = `sha256:${digests.toString("hex", digestLength * position, digestLength * (position + 1))}`;
       const piece = bytes.subarray(slot.start, slot.start + slot.length);
-      const whole = digest ?? this.#enterPiece(entry, { key: slot.entry, piece, state });
+      const whole = slot.isWhole
+        ? digest
+        : this.#enterPiece(entry, { key: slot.entry, piece, state: done.states.get(position) });
       if (whole !== undefined) this.#digests[slot.entry] = checkDigest(entry, whole);
     }
+  }
+
+  /** The error for a slot that could not be filled. */
+  explain(slots: readonly Slot[], problem: SlotProblem): Error {
+    const slot = slots[problem.slot];
+    if (slot === undefined) throw new RangeError(`There is no slot ${problem.slot}`);
+    return explainProblem(this.#entryOf(slot), problem);
+  }
+
+  #entryOf({ entry: position }: Slot): Entry {
+    const entry = this.#entries[position];
+    if (entry === undefined) throw new RangeError(`There is no entry ${position}`);
+    return entry;
   }
 
   /** The digest of the file that this piece completes. */

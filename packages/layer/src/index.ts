@@ -10,9 +10,11 @@ export {
 } from "./scan-directory.ts";
 export { joinHardlinks } from "./join-hardlinks.ts";
 export { digestFile, digestFiles, digestOrdered, treeDigest } from "./tree-digest.ts";
-export { digestPaths, type DigestedPath } from "./digest-paths.ts";
+export { digestPaths } from "./digest-paths.ts";
+export type { DigestedPath } from "./digest-work.ts";
 export { orderEntries, sortEntries } from "./order-entries.ts";
-export { packLayer, type PackedLayer, type PackOptions, type ReusedSegment, type SegmentReuse } from "./pack-layer.ts";
+export { packLayer, type PackedLayer, type PackOptions, type SegmentReuse } from "./pack-layer.ts";
+export type { EarlierSegment } from "./segment-work.ts";
 export type { Compression } from "./compression.ts";
 export { decodeLayerIndex, encodeLayerIndex, layerIndexMediaType } from "./index-codec.ts";
 export { indexLayer } from "./index-layer.ts";

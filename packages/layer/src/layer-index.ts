@@ -6,7 +6,7 @@ export interface Segment {
   /** Of the uncompressed bytes, within the tar. */
   readonly tarOffset: number;
   readonly tarLength: number;
-  /** sha256 of the uncompressed bytes. */
+  /** Tells the uncompressed bytes: sha256 of them with each run of file bytes left out, and then of the sha256 of each such run. */
   readonly tarDigest: Digest;
   /** Within the blob. */
   readonly offset: number;

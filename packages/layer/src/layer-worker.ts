@@ -1,10 +1,10 @@
 /** What runs in a worker thread: see worker-pool.ts. */
 import { parentPort } from "node:worker_threads";
-import { doDigest, doSegment, type DigestWork, type SegmentWork } from "./segment-work.ts";
+import { doDigest, type FilesToDigest } from "./digest-work.ts";
+import { doSegment } from "./segment-work.ts";
 import type { WorkMessage } from "./worker-pool.ts";
 
-parentPort?.on("message", ({ text, memory }: WorkMessage) => {
-  const work = JSON.parse(text) as SegmentWork | DigestWork;
-  const done = memory === undefined ? doDigest(work as DigestWork) : doSegment({ ...(work as SegmentWork), memory });
-  parentPort?.postMessage(JSON.stringify(done), []);
+parentPort?.on("message", (work: WorkMessage) => {
+  const done = typeof work === "string" ? JSON.stringify(doDigest(JSON.parse(work) as FilesToDigest)) : doSegment(work);
+  parentPort?.postMessage(done, []);
 });

@@ -1,29 +1,27 @@
 import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
-import { type BlobWriter, type Digest, digestOf, type IngestStore, type Layer } from "@varve/oci";
-import { type BlobFrame, type Compression, compressSegment, createBlobFrame } from "./compression.ts";
+import type { BlobWriter, Digest, IngestStore, Layer } from "@varve/oci";
+import { type BlobFrame, type Compression, createBlobFrame } from "./compression.ts";
 import { cutSegments, type DraftSegment } from "./cut-segments.ts";
 import type { Entry } from "./entry.ts";
 import { FileLedger } from "./file-ledger.ts";
 import type { LayerIndex, Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
-import type { SegmentBuffer } from "./segment-buffer.ts";
-import { doSegment, type SegmentDone, type SegmentWork } from "./segment-work.ts";
+import {
+  doSegment,
+  type EarlierSegment,
+  type SegmentDone,
+  type SegmentWork,
+  type SlotProblem,
+} from "./segment-work.ts";
+import { packSlots } from "./slots.ts";
 import { digestOrdered } from "./tree-digest.ts";
-import { defaultConcurrency, inWorker } from "./worker-pool.ts";
+import { defaultConcurrency, segmentInWorker } from "./worker-pool.ts";
 
-/** Segments that are at hand, made at the same compression. */
+/** Segments of earlier blobs that are at hand. */
 export interface SegmentReuse {
-  /** The tar digests of those with so many bytes before compression. */
-  candidates(tarLength: number): readonly Digest[];
-  /** Such a segment, as it was made, or undefined where it is no longer to be had. */
-  read(tarDigest: Digest): Promise<ReusedSegment | undefined>;
-}
-
-/** A segment compressed: its bytes, and their digest. */
-export interface ReusedSegment {
-  readonly compressed: Uint8Array;
-  readonly digest: Digest;
+  /** Those with so many bytes before compression, made at the same compression. */
+  candidates(tarLength: number): readonly EarlierSegment[];
 }
 
 export interface PackOptions {
@@ -42,7 +40,7 @@ export interface PackedLayer {
   readonly contentDigest: Digest;
   /** sha256 of each segment of the blob, in order: what its bytes are verified by when they are reused. */
   readonly segmentDigests: readonly Digest[];
-  /** Segments that were at hand. */
+  /** Segments that were taken from earlier blobs. */
   readonly reused: number;
 }
 
@@ -51,7 +49,7 @@ interface Packing {
   readonly writer: BlobWriter;
   readonly options: PackOptions;
   readonly ledger: FileLedger;
-  readonly run: (work: SegmentWork) => Promise<SegmentDone>;
+  readonly run: (work: SegmentWork) => Promise<SegmentDone | SlotProblem>;
   readonly pending: Pending[];
   readonly segments: Segment[];
   readonly segmentDigests: Digest[];
@@ -62,7 +60,7 @@ interface Packing {
 
 interface Pending {
   readonly draft: DraftSegment;
-  readonly done: Promise<SegmentDone>;
+  readonly done: Promise<SegmentDone | SlotProblem>;
 }
 
 /** Layers below both are made without the threads, whose start takes longer. */
@@ -84,7 +82,7 @@ export async function packLayer(entries: readonly Entry[], options: PackOptions)
     writer,
     options,
     ledger: new FileLedger(ordered),
-    run: isSmall(ordered) ? runHere : (work) => inWorker(work, options.concurrency),
+    run: isSmall(ordered) ? runHere : (work) => segmentInWorker(work, options.concurrency),
     pending: [],
     segments: [],
     segmentDigests: [],
@@ -106,7 +104,7 @@ function isSmall(entries: readonly Entry[]): boolean {
   return entries.reduce((sum, entry) => sum + entry.size, 0) < smallBytes;
 }
 
-async function runHere(work: SegmentWork): Promise<SegmentDone> {
+async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
   await setImmediate();
   return doSegment(work);
 }
@@ -128,10 +126,9 @@ function start(packing: Packing, draft: DraftSegment): void {
   const { options, pending } = packing;
   options.signal?.throwIfAborted();
   const { buffer, slots } = draft;
-  const { length } = buffer;
-  const atHand = options.reuse?.candidates(length) ?? [];
-  const { compression } = options;
-  const done = packing.run({ type: "segment", memory: buffer.memory, length, slots, compression, atHand });
+  const { memory, length } = buffer;
+  const earlier = options.reuse?.candidates(length) ?? [];
+  const done = packing.run({ memory, length, slots: packSlots(slots), compression: options.compression, earlier });
   done.catch(() => undefined);
   pending.push({ draft, done });
 }
@@ -143,35 +140,17 @@ async function finishFirst(packing: Packing): Promise<void> {
   const done = await first.done;
   void packing.pending.shift();
   packing.options.signal?.throwIfAborted();
-  const { bytes } = buffer;
-  packing.ledger.enter({ bytes, slots, filled: done.slots });
+  if ("kind" in done) throw packing.ledger.explain(slots, done);
+  const { bytes, memory, tarOffset, length: tarLength } = buffer;
+  packing.ledger.enter({ bytes, slots, done });
   packing.diff.update(bytes);
   packing.frame.observe(bytes);
-  const { compressed, digest } = await compressedBytes(packing, done, buffer);
-  const { tarOffset, length: tarLength } = buffer;
-  const { tarDigest } = done;
-  packing.segments.push({ tarOffset, tarLength, tarDigest, offset: packing.blobLength, length: compressed.length });
+  const { place, length, digest, isReused } = done.compressed;
+  packing.segments.push({ tarOffset, tarLength, tarDigest: done.tarDigest, offset: packing.blobLength, length });
   packing.segmentDigests.push(digest);
-  await writePart(packing, compressed);
+  if (isReused) packing.reused += 1;
+  await writePart(packing, new Uint8Array(memory[place], 0, length));
   buffer.recycle();
-}
-
-async function compressedBytes(
-  packing: Packing,
-  { compressed, tarDigest }: SegmentDone,
-  { memory, bytes }: SegmentBuffer,
-): Promise<ReusedSegment> {
-  if (compressed !== undefined) {
-    const { place, length, digest } = compressed;
-    return { compressed: new Uint8Array(memory[place], 0, length), digest };
-  }
-  const reused = await packing.options.reuse?.read(tarDigest);
-  if (reused !== undefined) {
-    packing.reused += 1;
-    return reused;
-  }
-  const own = compressSegment(bytes, packing.options.compression);
-  return { compressed: own, digest: digestOf(own) };
 }
 
 async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {

@@ -62,6 +62,16 @@ export function readBytes(path: string, target: Uint8Array, position: number): v
   }
 }
 
+/** What `task` gives, or what it says of a file. */
+export function withProblem<T>(task: () => T): T | Pick<FileProblem, "kind" | "message"> {
+  try {
+    return task();
+  } catch (error) {
+    if (!(error instanceof FileProblem)) throw error;
+    return { kind: error.kind, message: error.message };
+  }
+}
+
 function isSame(a: BigIntStats, b: BigIntStats): boolean {
   return a.ctimeNs === b.ctimeNs && a.mtimeNs === b.mtimeNs && a.size === b.size;
 }

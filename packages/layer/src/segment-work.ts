@@ -1,46 +1,38 @@
-import { createHash, hash } from "node:crypto";
+import { hash } from "node:crypto";
+import { closeSync, openSync, readSync } from "node:fs";
 import type { Digest } from "@varve/oci";
-import { type Compression, compressSegment } from "./compression.ts";
-import { FileProblem, openRegularFile, readBytes } from "./regular-file.ts";
+import { type Compression, compressSegment, decompressSegment } from "./compression.ts";
+import { FileProblem, openRegularFile, readBytes, withProblem } from "./regular-file.ts";
 import type { Memory } from "./segment-buffer.ts";
+import { digestLength, type PackedSlots, type UnpackedSlot, unpackSlots } from "./slots.ts";
 
-/** Where the bytes of one file, or a piece of it, go in a segment. */
-export interface Slot {
-  /** Of the segment's entry, among all of the layer. */
-  readonly entry: number;
-  /** In the segment. */
-  readonly start: number;
+/** A segment of an earlier blob, made at the same compression. */
+export interface EarlierSegment {
+  readonly tarDigest: Digest;
+  /** Of its bytes in the blob, which it is verified by. */
+  readonly digest: Digest;
+  /** Of the blob on this machine. */
+  readonly path: string;
+  /** In the blob. */
+  readonly offset: number;
   readonly length: number;
-  /** A file of this machine; undefined where the bytes are in place already. */
-  readonly path: string | undefined;
-  /** Where the bytes start in the file. */
-  readonly position: number;
-  /** What the file's length must be; undefined where it may go on. */
-  readonly fileSize: number | undefined;
-  /** Whether these are all bytes of the entry, and so to be digested. */
-  readonly isWhole: boolean;
-  /** Whether the digest of the entry is known, and tells if these are the right bytes. */
-  readonly isKnown: boolean;
 }
 
 /** A segment to be read, digested and compressed. */
 export interface SegmentWork {
-  readonly type: "segment";
   /** The tar's bytes, headers in place, and room for them compressed. */
   readonly memory: Memory;
   /** Of the tar's bytes. */
   readonly length: number;
-  readonly slots: readonly Slot[];
+  readonly slots: PackedSlots;
   readonly compression: Compression;
-  /** Segments of this length that are at hand compressed. */
-  readonly atHand: readonly Digest[];
+  /** Segments with so many bytes of tar, one of which may be the same. */
+  readonly earlier: readonly EarlierSegment[];
 }
 
-/** What became of a slot: the digest of a whole file; the state that the file of a piece was in, or of a digested path. */
-export interface FilledSlot {
-  readonly digest?: Digest;
-  readonly state?: string;
-  readonly problem?: Pick<FileProblem, "kind" | "message">;
+/** A slot that could not be filled. */
+export interface SlotProblem extends Pick<FileProblem, "kind" | "message"> {
+  readonly slot: number;
 }
 
 /** Bytes at the start of the segment's memory. */
@@ -49,78 +41,117 @@ export interface CompressedSegment {
   readonly place: "tar" | "output";
   readonly length: number;
   readonly digest: Digest;
+  /** True for those of an earlier blob. */
+  readonly isReused: boolean;
 }
 
-/** A segment that is done. With a problem in a slot the rest is worthless. */
+/** A segment that is done. */
 export interface SegmentDone {
-  readonly slots: readonly FilledSlot[];
+  /** For each slot the sha256 of its bytes. */
+  readonly digests: Uint8Array;
+  /** Of slots that are pieces of files of unknown digest: the state that the file was in; by slot. */
+  readonly states: ReadonlyMap<number, string>;
   readonly tarDigest: Digest;
-  /** Undefined where one of those at hand is the same. */
-  readonly compressed: CompressedSegment | undefined;
+  readonly compressed: CompressedSegment;
 }
 
-/** Files to be digested, in order. */
-export interface DigestWork {
-  readonly type: "digest";
-  readonly files: readonly { readonly path: string; readonly size: number }[];
-}
-
-/** Their digests, in the same order. */
-export interface DigestDone {
-  readonly slots: readonly FilledSlot[];
-}
-
-const chunkLength = 1024 * 1024;
-
-/** Does the work; needs nothing but its argument. */
-export function doSegment(work: SegmentWork): SegmentDone {
+/**
+ * Does the work; needs nothing but its argument. Where the digests of all files are known and tell that an earlier segment
+ * is the same, no file is read: its tar is what the earlier one holds.
+ */
+export function doSegment(work: SegmentWork): SegmentDone | SlotProblem {
   const bytes = new Uint8Array(work.memory.tar, 0, work.length);
-  const slots: FilledSlot[] = [];
-  for (const slot of work.slots) {
+  const slots = unpackSlots(work.slots);
+  const isKnown = work.earlier.length > 0 && slots.every((slot) => slot.isWhole && slot.isKnown);
+  const restored = isKnown ? restore(work, digestTar(bytes, slots, work.slots.digests)) : undefined;
+  if (restored !== undefined) return restored;
+  const { digests } = work.slots;
+  const states = new Map<number, string>();
+  for (const [position, slot] of slots.entries()) {
     const filled = withProblem(() => fillSlot(slot, bytes));
-    slots.push(filled);
-    if (filled.problem !== undefined) break;
+    if ("kind" in filled) return { slot: position, ...filled };
+    digests.set(filled.digest, digestLength * position);
+    if (filled.state !== undefined) states.set(position, filled.state);
   }
-  const tarDigest = digest(bytes);
-  const compressed = work.atHand.includes(tarDigest) ? undefined : compress(work, bytes, tarDigest);
-  return { slots, tarDigest, compressed };
+  const tarDigest = digestTar(bytes, slots, digests);
+  const compressed = isKnown ? undefined : takeEarlier(work, tarDigest);
+  return { digests, states, tarDigest, compressed: compressed ?? compress(work, bytes) };
 }
 
-function compress({ memory, compression }: SegmentWork, bytes: Uint8Array, tarDigest: Digest): CompressedSegment {
+/** The earlier segment of this digest, and its tar in place; undefined where there is none that gives so many bytes. */
+function restore(work: SegmentWork, tarDigest: Digest): SegmentDone | undefined {
+  const { memory, length, compression, slots } = work;
+  const compressed = takeEarlier(work, tarDigest);
+  if (compressed === undefined) return undefined;
+  const output = new Uint8Array(memory.output, 0, compressed.length);
+  const bytes = decompressSegment(output, { type: compression.type, length });
+  if (bytes?.length !== length) return undefined;
+  new Uint8Array(memory.tar).set(bytes);
+  return { digests: slots.digests, states: new Map(), tarDigest, compressed };
+}
+
+/** What a segment's tar is known by: the sha256 of it with each run of file bytes left out, and then of these runs' sha256. */
+function digestTar(bytes: Uint8Array, slots: readonly UnpackedSlot[], digests: Uint8Array): Digest {
+  const left = slots.reduce((sum, { length }) => sum + length, 0);
+  const parts = new Uint8Array(bytes.length - left + digests.length);
+  let [from, end] = [0, 0];
+  for (const { start, length } of slots) {
+    parts.set(bytes.subarray(from, start), end);
+    end += start - from;
+    from = start + length;
+  }
+  parts.set(bytes.subarray(from), end);
+  parts.set(digests, parts.length - digests.length);
+  return digest(parts);
+}
+
+/** Undefined where there is none, or it is gone or damaged: then the segment is made again. */
+function takeEarlier({ memory, earlier }: SegmentWork, tarDigest: Digest): CompressedSegment | undefined {
+  const found = earlier.find((each) => each.tarDigest === tarDigest);
+  if (found === undefined || found.length > memory.output.byteLength) return undefined;
+  const bytes = new Uint8Array(memory.output, 0, found.length);
+  return readPart(found, bytes) && digest(bytes) === found.digest
+    ? { place: "output", length: found.length, digest: found.digest, isReused: true }
+    : undefined;
+}
+
+function readPart({ path, offset }: EarlierSegment, bytes: Uint8Array): boolean {
+  try {
+    const file = openSync(path, "r");
+    try {
+      return readSync(file, bytes, 0, bytes.length, offset) === bytes.length;
+    } finally {
+      closeSync(file);
+    }
+  } catch {
+    return false;
+  }
+}
+
+function compress({ memory, compression }: SegmentWork, bytes: Uint8Array): CompressedSegment {
   const compressed = compressSegment(bytes, compression);
   const { length } = compressed;
-  if (compressed === bytes) return { place: "tar", length, digest: tarDigest };
+  if (compressed === bytes) return { place: "tar", length, digest: digest(bytes), isReused: false };
   new Uint8Array(memory.output).set(compressed);
-  return { place: "output", length, digest: digest(compressed) };
+  return { place: "output", length, digest: digest(compressed), isReused: false };
 }
 
 function digest(bytes: Uint8Array): Digest {
   return `sha256:${hash("sha256", bytes, "hex")}`;
 }
 
-/** Digests files, each as it is now. */
-export function doDigest({ files }: DigestWork): DigestDone {
-  const buffer = new Uint8Array(chunkLength);
-  return { slots: files.map((file) => withProblem(() => digestFile(file, buffer))) };
+interface FilledSlot {
+  readonly digest: Uint8Array;
+  readonly state: string | undefined;
 }
 
-function withProblem(task: () => FilledSlot): FilledSlot {
-  try {
-    return task();
-  } catch (error) {
-    if (!(error instanceof FileProblem)) throw error;
-    return { problem: { kind: error.kind, message: error.message } };
-  }
-}
-
-function fillSlot(slot: Slot, bytes: Uint8Array): FilledSlot {
+function fillSlot(slot: UnpackedSlot, bytes: Uint8Array): FilledSlot {
   const target = bytes.subarray(slot.start, slot.start + slot.length);
   const state = slot.path === undefined ? undefined : readInto(target, slot.path, slot);
-  if (slot.isWhole) return { digest: digest(target) };
-  return state === undefined ? {} : { state };
+  return { digest: hash("sha256", target, "buffer"), state };
 }
 
-function readInto(target: Uint8Array, path: string, slot: Slot): string | undefined {
+function readInto(target: Uint8Array, path: string, slot: UnpackedSlot): string | undefined {
   const { position, fileSize, isWhole } = slot;
   if (slot.isKnown) {
     readBytes(path, target, position);
@@ -132,27 +163,4 @@ function readInto(target: Uint8Array, path: string, slot: Slot): string | undefi
   file.fill(target, position);
   file.check();
   return isWhole ? undefined : file.state;
-}
-
-function digestFile({ path, size }: DigestWork["files"][number], buffer: Uint8Array): FilledSlot {
-  using file = openRegularFile(path);
-  if (file.size !== size) throw new FileProblem("changed", "it changed its size");
-  if (size <= buffer.length) {
-    const bytes = buffer.subarray(0, size);
-    file.fill(bytes, 0);
-    file.check();
-    return { digest: digest(bytes), state: file.state };
-  }
-  return { digest: digestLarge(file, buffer), state: file.state };
-}
-
-function digestLarge(file: ReturnType<typeof openRegularFile>, buffer: Uint8Array): Digest {
-  const sum = createHash("sha256");
-  for (let at = 0; at < file.size; at += buffer.length) {
-    const piece = buffer.subarray(0, Math.min(buffer.length, file.size - at));
-    file.fill(piece, at);
-    sum.update(piece);
-  }
-  file.check();
-  return `sha256:${sum.digest("hex")}`;
 }

@@ -1,18 +1,18 @@
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
-import type { Memory } from "./segment-buffer.ts";
-import type { DigestDone, DigestWork, SegmentDone, SegmentWork } from "./segment-work.ts";
+import type { DigestedPath, FilesToDigest } from "./digest-work.ts";
+import type { SegmentDone, SegmentWork, SlotProblem } from "./segment-work.ts";
 
 /** Threads where the caller does not say how many. */
 export const defaultConcurrency: number = availableParallelism();
 
-/** What a worker is sent; it answers with its work's result as JSON. */
-export interface WorkMessage {
-  /** The work as JSON, without its memory. */
-  readonly text: string;
-  readonly memory?: Memory;
-}
+/**
+ * What a worker is sent, and answers in the same form. Files and their digests as JSON: thousands of small objects are
+ * cloned at several times the cost.
+ */
+export type WorkMessage = SegmentWork | string;
+type DoneMessage = SegmentDone | SlotProblem | string;
 
 interface Thread {
   readonly worker: Worker;
@@ -20,36 +20,31 @@ interface Thread {
   readonly pending: Pending[];
 }
 
-type Done = SegmentDone & DigestDone;
-
 interface Pending {
-  readonly resolve: (done: Done) => void;
+  readonly resolve: (done: DoneMessage) => void;
   readonly reject: (error: unknown) => void;
 }
 
 const threads: Thread[] = [];
 
 /** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. */
-export function inWorker(work: SegmentWork, concurrency?: number): Promise<SegmentDone>;
-export function inWorker(work: DigestWork, concurrency?: number): Promise<DigestDone>;
-export function inWorker(
-  work: SegmentWork | DigestWork,
-  concurrency: number = defaultConcurrency,
-): Promise<SegmentDone | DigestDone> {
+export async function segmentInWorker(work: SegmentWork, concurrency?: number): Promise<SegmentDone | SlotProblem> {
+  return (await inWorker(work, concurrency)) as SegmentDone | SlotProblem;
+}
+
+/** The same for files to be digested. */
+export async function digestInWorker(files: FilesToDigest): Promise<readonly DigestedPath[]> {
+  return JSON.parse((await inWorker(JSON.stringify(files))) as string) as readonly DigestedPath[];
+}
+
+function inWorker(message: WorkMessage, concurrency: number = defaultConcurrency): Promise<DoneMessage> {
   const thread = leastBusy(concurrency);
   return new Promise((resolve, reject) => {
     thread.pending.push({ resolve, reject });
     // A worker that is waited for keeps the process alive, an idle one does not.
     thread.worker.ref();
-    thread.worker.postMessage(toMessage(work), []);
+    thread.worker.postMessage(message, []);
   });
-}
-
-/** As text where it can be: thousands of small objects are cloned at several times the cost. */
-function toMessage(work: SegmentWork | DigestWork): WorkMessage {
-  if (work.type === "digest") return { text: JSON.stringify(work) };
-  const { memory, ...rest } = work;
-  return { text: JSON.stringify(rest), memory };
 }
 
 function leastBusy(concurrency: number): Thread {
@@ -78,7 +73,7 @@ function startThread(): Thread {
     if (position >= 0) threads.splice(position, 1);
     for (const { reject } of thread.pending.splice(0)) reject(error);
   };
-  worker.on("message", (done: string) => settle()?.resolve(JSON.parse(done) as Done));
+  worker.on("message", (done: DoneMessage) => settle()?.resolve(done));
   worker.on("error", fail);
   worker.on("exit", (code) => fail(new Error(`Worker thread ended with ${code}`)));
   worker.unref();

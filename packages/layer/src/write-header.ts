@@ -74,10 +74,22 @@ function reserve(at: number, length: number): Buffer {
 function writeExtension(body: Buffer): number {
   const padded = paddedLength(body.length);
   const blocks = reserve(0, blockLength + padded);
-  const extension: Entry = { path: "", type: "file", mode: 0o644, uid: 0, gid: 0, size: body.length, mtime: 0n };
-  writeUstar(blocks.subarray(0, blockLength), extension, { name: "PaxHeader", prefix: "", linkname: "", flag: "x" });
+  blocks.set(extensionHeader(body.length));
   blocks.set(body, blockLength);
   return blockLength + padded;
+}
+
+/** By the length of what follows; of a large tree almost all are alike. */
+const extensionHeaders = new Map<number, Buffer>();
+
+function extensionHeader(size: number): Buffer {
+  const known = extensionHeaders.get(size);
+  if (known !== undefined) return known;
+  const block = Buffer.alloc(blockLength);
+  const extension: Entry = { path: "", type: "file", mode: 0o644, uid: 0, gid: 0, size, mtime: 0n };
+  writeUstar(block, extension, { name: "PaxHeader", prefix: "", linkname: "", flag: "x" });
+  if (extensionHeaders.size < 1000) extensionHeaders.set(size, block);
+  return block;
 }
 
 /** Image spec, layer.md, "Whiteouts": the path that an entry has in the archive. */
@@ -158,6 +170,6 @@ function writeOctal(block: Buffer, at: number, [value, width]: readonly [number,
 
 function writeChecksum(block: Buffer): void {
   let sum = 8 * 0x20;
-  for (let at = 0; at < blockLength; at++) sum += block[at] ?? 0;
+  for (let at = 0; at < blockLength; at++) sum += block[at]!;
   block.write(`${sum.toString(8).padStart(6, "0")}\0 `, 148, "latin1");
 }

@@ -1,9 +1,9 @@
-import { appendFileSync, openSync, closeSync, rmSync, writeFileSync } from "node:fs";
+import { appendFileSync, openSync, closeSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type BlobWriter, createMemoryStore, type Digest, digestOf, type IngestStore } from "@varve/oci";
 import { describe, expect, test } from "vitest";
-import { joinHardlinks, packLayer, scanDirectory, type SegmentReuse, treeDigest } from "../src/index.ts";
+import { digestFiles, joinHardlinks, packLayer, scanDirectory, type SegmentReuse, treeDigest } from "../src/index.ts";
 import { describeTree, directory, entry, everything, file, pack, scratch, sh } from "./scratch.ts";
 import { fc, test as law } from "./laws.ts";
 
@@ -76,24 +76,66 @@ describe("packLayer()", () => {
     expect(blob.toString("latin1", offset, offset + 5)).toBe("bytes");
   });
 
-  test.each(["gzip", "zstd"] as const)("takes segments that are at hand instead of compressing: %s", async (type) => {
-    const before = await pack(manyFiles(), { type });
-    const known = new Map(
-      before.index.segments?.map(({ tarDigest, offset, length }) => {
-        const compressed = before.blob.subarray(offset, offset + length);
-        return [tarDigest, { compressed, digest: digestOf(compressed) }];
-      }),
-    );
+  describe.each(["gzip", "zstd"] as const)("with the segments of an earlier blob: %s", (type) => {
+    async function earlierBlob() {
+      const path = join(scratch(), "blob");
+      const { blob, index, segmentDigests } = await pack(manyFiles(), { type });
+      writeFileSync(path, blob);
+      const segments = (index.segments ?? []).map(({ tarDigest, tarLength, offset, length }, position) => ({
+        ...{ tarDigest, tarLength, offset, length, path },
+        digest: segmentDigests[position] ?? digestOf(blob),
+      }));
+      const candidates = (length: number) => segments.filter(({ tarLength }) => tarLength === length);
+      return { path, segments, reuse: { candidates } satisfies SegmentReuse };
+    }
+
     const changed = manyFiles().with(2000, file("f2000", "other"));
-    const reuse: SegmentReuse = {
-      candidates: (length) =>
-        (before.index.segments ?? []).flatMap(({ tarLength, tarDigest }) => (tarLength === length ? tarDigest : [])),
-      read: async (digest) => known.get(digest),
-    };
-    const [again, afresh] = [await pack(changed, { type }, { reuse }), await pack(changed, { type })];
-    expect(again.layer).toEqual(afresh.layer);
-    expect(again.segmentDigests).toEqual(afresh.segmentDigests);
-    expect((again.index.segments ?? []).length - again.reused).toBeLessThanOrEqual(2);
+
+    test("takes those that are the same instead of compressing", async () => {
+      const { reuse } = await earlierBlob();
+      const [again, afresh] = [await pack(changed, { type }, { reuse }), await pack(changed, { type })];
+      expect(again.layer).toEqual(afresh.layer);
+      expect(again.index).toEqual(afresh.index);
+      expect(again.segmentDigests).toEqual(afresh.segmentDigests);
+      expect((again.index.segments ?? []).length - again.reused).toBeLessThanOrEqual(2);
+    });
+
+    test("reads no file of a segment whose digests are all known", async () => {
+      const { reuse } = await earlierBlob();
+      const gone = (await digestFiles(manyFiles())).map((each) => ({ ...each, content: { path: "/nowhere" } }));
+      const again = await pack(gone, { type }, { reuse });
+      expect(again.layer).toEqual((await pack(manyFiles(), { type })).layer);
+      expect(again.reused).toBe(again.index.segments?.length);
+    });
+
+    test.each<[string, (path: string) => void]>([
+      ["is gone", (path) => rmSync(path)],
+      ["is cut short", (path) => writeFileSync(path, "")],
+      [
+        "has other bytes",
+        (path) =>
+          writeFileSync(
+            path,
+            readFileSync(path).map((byte) => byte ^ 1),
+          ),
+      ],
+    ])("makes them again where the blob %s", async (_what, damage) => {
+      const { path, reuse } = await earlierBlob();
+      damage(path);
+      const again = await pack(await digestFiles(changed), { type }, { reuse });
+      expect(again.layer).toEqual((await pack(changed, { type })).layer);
+      expect(again.reused).toBe(0);
+    });
+
+    test("makes one again that does not hold the tar that it is said to", async () => {
+      const { segments } = await earlierBlob();
+      const [first, second] = segments;
+      if (first === undefined || second === undefined) throw new Error("There are too few segments");
+      const swapped = { ...second, tarDigest: first.tarDigest };
+      const reuse = { candidates: (length: number) => (length === first.tarLength ? [swapped] : []) };
+      const whole = await digestFiles(manyFiles());
+      expect((await pack(whole, { type }, { reuse })).layer).toEqual((await pack(whole, { type })).layer);
+    });
   });
 
   test("reads contents at offsets, as an unpacked archive has them", async () => {
