@@ -5,8 +5,13 @@ export type Bytes = Buffer;
 
 /** Appends numbers, digests and bytes to a growing buffer. Numbers: 7 bits a byte, the lowest first, as in LEB128. */
 export class ByteWriter {
-  #buffer = Buffer.allocUnsafe(64 * 1024);
+  #buffer: Buffer;
   #length = 0;
+
+  /** `capacity`: the bytes that are to be expected. */
+  constructor(capacity: number = 1024) {
+    this.#buffer = Buffer.allocUnsafe(capacity);
+  }
 
   /** 0 to 2^53 - 1. */
   number(value: number): void {

@@ -82,8 +82,12 @@ describe("packLayer()", () => {
       const { blob, index, segmentDigests } = await pack(manyFiles(), { type });
       writeFileSync(path, blob);
       const segments = (index.segments ?? []).map(({ tarDigest, tarLength, offset, length }, position) => ({
-        ...{ tarDigest, tarLength, offset, length, path },
+        tarDigest,
+        tarLength,
         digest: segmentDigests[position] ?? digestOf(blob),
+        path,
+        offset,
+        length,
       }));
       const candidates = (length: number) => segments.filter(({ tarLength }) => tarLength === length);
       return { path, segments, reuse: { candidates } satisfies SegmentReuse };

@@ -59,29 +59,32 @@ async function walk(
   const files = selected.flatMap((root) => filesOf(root, tree));
   const digests = await context.digests.digestAll(files, async () => query.read?.(selected));
   await context.digests.save();
-  const byPath = new Map(files.map(({ path }, position) => [path, digests[position]!]));
-  return { roots: selected.map((root) => complete(root, byPath)), tree };
+  const next = digests.values();
+  return { roots: selected.map((root) => complete(root, next)), tree };
 }
 
+/** The files of a root, in the order of its entries. */
 function filesOf({ entry, children }: SelectedRoot, tree: ContextTree): readonly ContextFile[] {
   const files: ContextFile[] = [];
   const add = (path: string, { type, content }: Entry): void => {
-    const stamp = type === "file" ? tree.stamp(path) : undefined;
-    if (stamp !== undefined) files.push({ path, stamp, content });
+    if (type !== "file") return;
+    const stamp = tree.stamp(path);
+    if (stamp === undefined) throw new Error(`Cannot digest "${path}": it was not looked at`);
+    files.push({ path, stamp, content });
   };
   add(entry.path, entry);
   for (const child of children) add(below(entry.path, child.path), child);
   return files;
 }
 
-function complete(root: SelectedRoot, digests: ReadonlyMap<string, Digest>): SelectedRoot {
-  const top = root.entry.path;
-  const children = root.children.map((child) => withDigest(child, digests.get(below(top, child.path))));
-  return { ...root, entry: withDigest(root.entry, digests.get(top)), children };
+/** `digests` gives those of the files in the same order. */
+function complete(root: SelectedRoot, digests: Iterator<Digest>): SelectedRoot {
+  const entry = withDigest(root.entry, digests);
+  return { ...root, entry, children: root.children.map((child) => withDigest(child, digests)) };
 }
 
-function withDigest(entry: Entry, digest: Digest | undefined): Entry {
-  return digest === undefined || entry.type !== "file" ? entry : { ...entry, digest };
+function withDigest(entry: Entry, digests: Iterator<Digest>): Entry {
+  return entry.type === "file" ? { ...entry, digest: digests.next().value } : entry;
 }
 
 function below(top: string, path: string): string {

@@ -32,10 +32,13 @@ export type ReadFiles = ReadonlyMap<Entry["content"], Digest>;
 const MANY_FILES = 2000;
 const MANY_BYTES = 4 * 1024 * 1024;
 
-interface Fresh extends Pick<ContextFile, "stamp"> {
-  readonly digest: Digest;
-  /** False where the file could change again without its stamp telling. */
-  readonly isSettled: boolean;
+/** Files that were read together. */
+interface Batch {
+  readonly files: readonly ContextFile[];
+  /** In their order. */
+  readonly digests: readonly Digest[];
+  /** When reading began: nanoseconds since 1970. */
+  readonly started: bigint;
 }
 
 const NAMESPACE = "file-digests/2";
@@ -44,31 +47,43 @@ const DIGEST_BYTES = 32;
 /** Opens what is remembered of a context, when it is first needed; a memo that is absent or damaged only costs time. */
 export function openFileDigests(source: ContextSource, memo: Memo): FileDigests {
   const name = digestOf(Buffer.from(source.path));
-  const fresh = new Map<string, Fresh>();
+  const batches: Batch[] = [];
+  const find = createBatchSearch(batches);
   let known: Promise<Remembered> | undefined;
   let saved = 0;
   const load = (): Promise<Remembered> => (known ??= loadTable(memo, name));
   return {
     async digestAll(files, read) {
       const remembered = await load();
-      const find = ({ path, stamp }: Pick<ContextFile, "path" | "stamp">): Digest | undefined =>
-        remembered.find(path, stamp);
-      const found = files.map((file) => fresh.get(file.path)?.digest ?? find(file));
+      const found = files.map(({ path, stamp }) => find(path) ?? remembered.find(path, stamp));
       const missing = files.filter((_, position) => found[position] === undefined);
+      if (missing.length === 0) return found as readonly Digest[];
       const started = timeNow();
-      const learnt = await readMissing(source, missing, read);
-      for (const [position, { path, stamp }] of missing.entries())
-        fresh.set(path, { stamp, digest: learnt[position]!, isSettled: isSettled(stamp, started) });
+      const digests = await readMissing(source, missing, read);
+      batches.push({ files: missing, digests, started });
       let next = 0;
-      return found.map((digest) => digest ?? learnt[next++]!);
+      return found.map((digest) => digest ?? digests[next++]!);
     },
     async save() {
-      const settled = new Map([...fresh].filter(([, file]) => file.isSettled));
-      if (settled.size === saved) return;
-      saved = settled.size;
+      const hasNews = batches.slice(saved).some(hasSettled);
+      saved = batches.length;
+      if (!hasNews) return;
       const { table } = await load();
-      await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, settled)));
+      await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, batches)));
     },
+  };
+}
+
+/** Finds what is in one of the batches by its path; most contexts have one batch and are searched before it. */
+function createBatchSearch(batches: readonly Batch[]): (path: string) => Digest | undefined {
+  const found = new Map<string, Digest>();
+  let entered = 0;
+  return (path) => {
+    for (; entered < batches.length; entered += 1) {
+      const { files, digests } = batches[entered]!;
+      for (const [position, file] of files.entries()) found.set(file.path, digests[position]!);
+    }
+    return found.get(path);
   };
 }
 
@@ -81,34 +96,62 @@ async function loadTable(memo: Memo, name: Digest): Promise<Remembered> {
   const value = await memo.get(NAMESPACE, name);
   const decoded = value === undefined ? undefined : decodeTable(value);
   const table = decoded?.rows.length === (decoded?.paths.length ?? 0) * DIGEST_BYTES ? decoded : undefined;
-  let positions: Map<string, number> | undefined;
+  const search = table === undefined ? undefined : createTableSearch(table.paths);
   return {
     table,
     find(path, stamp) {
-      if (table === undefined) return undefined;
-      positions ??= new Map(table.paths.map((each, position) => [each, position]));
-      const position = positions.get(path);
-      if (position === undefined || !table.stamps.matches(position, stamp)) return undefined;
+      const position = search?.(path);
+      if (table === undefined || position === undefined || !table.stamps.matches(position, stamp)) return undefined;
       const start = position * DIGEST_BYTES;
       return `sha256:${table.rows.toString("hex", start, start + DIGEST_BYTES)}`;
     },
   };
 }
 
-/** What was known before and is not known better now, then what is new. */
-function mergeTable(before: PackedTable | undefined, fresh: ReadonlyMap<string, Fresh>): PackedTable {
-  const kept = (before?.paths ?? []).flatMap((path, position) => (fresh.has(path) ? [] : [position]));
-  const numbers = new BigInt64Array(4 * (kept.length + fresh.size));
-  const rows = Buffer.alloc(DIGEST_BYTES * (kept.length + fresh.size));
+/** Finds positions of paths. They are mostly asked for in the order in which they stand: then none is looked up. */
+function createTableSearch(paths: readonly string[]): (path: string) => number | undefined {
+  let positions: ReadonlyMap<string, number> | undefined;
+  let next = 0;
+  return (path) => {
+    if (paths[next] !== path) {
+      positions ??= new Map(paths.map((each, position) => [each, position]));
+      const found = positions.get(path);
+      if (found === undefined) return undefined;
+      next = found;
+    }
+    next += 1;
+    return next - 1;
+  };
+}
+
+/** What was known before and is not known better now, then what is new and tells by its stamp whether it changes again. */
+function mergeTable(before: PackedTable | undefined, batches: readonly Batch[]): PackedTable {
+  const settled = batches.flatMap(({ files, digests, started }) =>
+    files
+      .map(({ path, stamp }, position) => ({ path, stamp, digest: digests[position]! }))
+      .filter(({ stamp }) => isSettled(stamp, started)),
+  );
+  const kept = before === undefined ? [] : positionsOfOthers(before.paths, batches);
+  const numbers = new BigInt64Array(4 * (kept.length + settled.length));
+  const rows = Buffer.alloc(DIGEST_BYTES * (kept.length + settled.length));
   for (const [row, position] of kept.entries()) {
     numbers.set(before!.stamps.numbers.subarray(4 * position, 4 * position + 4), 4 * row);
     before!.rows.copy(rows, DIGEST_BYTES * row, DIGEST_BYTES * position, DIGEST_BYTES * (position + 1));
   }
-  numbers.set(StampColumn.from([...fresh.values()].map(({ stamp }) => stamp)).numbers, 4 * kept.length);
+  numbers.set(StampColumn.from(settled.map(({ stamp }) => stamp)).numbers, 4 * kept.length);
   let end = DIGEST_BYTES * kept.length;
-  for (const { digest } of fresh.values()) end += rows.write(hexOf(digest), end, "hex");
-  const paths = [...kept.map((position) => before!.paths[position]!), ...fresh.keys()];
+  for (const { digest } of settled) end += rows.write(hexOf(digest), end, "hex");
+  const paths = [...kept.map((position) => before!.paths[position]!), ...settled.map(({ path }) => path)];
   return { paths, stamps: new StampColumn(numbers), rows };
+}
+
+function hasSettled({ files, started }: Batch): boolean {
+  return files.some(({ stamp }) => isSettled(stamp, started));
+}
+
+function positionsOfOthers(paths: readonly string[], batches: readonly Batch[]): readonly number[] {
+  const fresh = new Set(batches.flatMap(({ files }) => files.map(({ path }) => path)));
+  return paths.flatMap((path, position) => (fresh.has(path) ? [] : [position]));
 }
 
 async function readMissing(
