@@ -1,4 +1,5 @@
-import { constants, crc32, deflateRawSync, inflateRawSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { constants, deflateRawSync, inflateRawSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import type { TarSums } from "./tar-sums.ts";
 
 /** How a layer's segments are compressed. Levels: gzip 1 to 9, default 4; zstd 1 to 19, default 3. */
 export interface Compression {
@@ -11,10 +12,8 @@ export interface BlobFrame {
   /** Image spec, layer.md. */
   readonly mediaType: string;
   readonly header: Uint8Array;
-  /** Told each segment's bytes before compression, in order. */
-  observe(bytes: Uint8Array): void;
-  /** What closes the blob, after all that was observed. */
-  trailer(): Uint8Array;
+  /** What closes the blob of a tar with these sums. */
+  trailer(sums: TarSums): Uint8Array;
 }
 
 /** The levels where the caller names none. */
@@ -72,31 +71,20 @@ export function decompressSegment(
 export function createBlobFrame({ type }: Compression): BlobFrame {
   switch (type) {
     case "gzip":
-      return createGzipFrame();
+      return { mediaType: `${mediaType}+gzip`, header: gzipHeader, trailer: gzipTrailer };
     case "zstd":
-      return { mediaType: `${mediaType}+zstd`, header: nothing, observe() {}, trailer: () => nothing };
+      return { mediaType: `${mediaType}+zstd`, header: nothing, trailer: () => nothing };
     case "none":
-      return { mediaType, header: nothing, observe() {}, trailer: () => nothing };
+      return { mediaType, header: nothing, trailer: () => nothing };
     default:
       return type satisfies never;
   }
 }
 
-/** One member. */
-function createGzipFrame(): BlobFrame {
-  let [crc, length] = [0, 0];
-  return {
-    mediaType: `${mediaType}+gzip`,
-    header: gzipHeader,
-    observe(bytes) {
-      crc = crc32(bytes, crc);
-      length += bytes.length;
-    },
-    trailer: () => {
-      const sums = Buffer.alloc(8);
-      sums.writeUInt32LE(crc, 0);
-      sums.writeUInt32LE(length % 2 ** 32, 4);
-      return Buffer.concat([finalBlock, sums]);
-    },
-  };
+/** Ends the one member. */
+function gzipTrailer({ crc, length }: TarSums): Uint8Array {
+  const sums = Buffer.alloc(8);
+  sums.writeUInt32LE(crc, 0);
+  sums.writeUInt32LE(length % 2 ** 32, 4);
+  return Buffer.concat([finalBlock, sums]);
 }

@@ -2,9 +2,12 @@
 import { parentPort } from "node:worker_threads";
 import { doDigest, type FilesToDigest } from "./digest-work.ts";
 import { doSegment } from "./segment-work.ts";
-import type { WorkMessage } from "./worker-pool.ts";
+import { doSum } from "./tar-sums.ts";
+import type { DoneMessage, WorkMessage } from "./worker-pool.ts";
 
-parentPort?.on("message", (work: WorkMessage) => {
-  const done = typeof work === "string" ? JSON.stringify(doDigest(JSON.parse(work) as FilesToDigest)) : doSegment(work);
-  parentPort?.postMessage(done, []);
-});
+parentPort?.on("message", (work: WorkMessage) => parentPort?.postMessage(doWork(work), []));
+
+function doWork(work: WorkMessage): DoneMessage {
+  if (typeof work === "string") return JSON.stringify(doDigest(JSON.parse(work) as FilesToDigest));
+  return "tar" in work ? doSum(work) : doSegment(work);
+}

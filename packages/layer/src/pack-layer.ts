@@ -1,4 +1,3 @@
-import { createHash, type Hash } from "node:crypto";
 import { setImmediate } from "node:timers/promises";
 import type { BlobWriter, Digest, IngestStore, Layer } from "@varve/oci";
 import { type BlobFrame, type Compression, createBlobFrame } from "./compression.ts";
@@ -7,6 +6,7 @@ import type { Entry } from "./entry.ts";
 import { FileLedger } from "./file-ledger.ts";
 import type { LayerIndex, Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
+import type { SegmentBuffer } from "./segment-buffer.ts";
 import {
   doSegment,
   type EarlierSegment,
@@ -15,8 +15,9 @@ import {
   type SlotProblem,
 } from "./segment-work.ts";
 import { packSlots } from "./slots.ts";
+import { sumHere, type TarSummation, type TarSums } from "./tar-sums.ts";
 import { digestOrdered } from "./tree-digest.ts";
-import { defaultConcurrency, segmentInWorker } from "./worker-pool.ts";
+import { defaultConcurrency, segmentInWorker, sumInWorker } from "./worker-pool.ts";
 
 /** Segments of earlier blobs that are at hand. */
 export interface SegmentReuse {
@@ -53,9 +54,11 @@ interface Packing {
   readonly pending: Pending[];
   readonly segments: Segment[];
   readonly segmentDigests: Digest[];
-  readonly diff: Hash;
+  readonly sums: TarSummation;
   blobLength: number;
   reused: number;
+  /** Settles when the segments that are finished were written and summed up. */
+  written: Promise<void>;
 }
 
 interface Pending {
@@ -76,24 +79,28 @@ const smallCount = 2000;
  */
 export async function packLayer(entries: readonly Entry[], options: PackOptions): Promise<PackedLayer> {
   const ordered = orderEntries(entries);
+  const { concurrency } = options;
+  const isHere = isSmall(ordered);
   const writer = await options.store.openWriter();
   const packing: Packing = {
     frame: createBlobFrame(options.compression),
     writer,
     options,
     ledger: new FileLedger(ordered),
-    run: isSmall(ordered) ? runHere : (work) => segmentInWorker(work, options.concurrency),
+    run: isHere ? runHere : (work) => segmentInWorker(work, concurrency),
     pending: [],
     segments: [],
     segmentDigests: [],
-    diff: createHash("sha256"),
+    sums: isHere ? sumHere() : sumInWorker(concurrency),
     blobLength: 0,
     reused: 0,
+    written: Promise.resolve(),
   };
   try {
     return await packOrdered(ordered, packing);
   } catch (error) {
-    await Promise.allSettled(packing.pending.map(({ done }) => done));
+    await Promise.allSettled([packing.written, ...packing.pending.map(({ done }) => done)]);
+    packing.sums.drop();
     await writer.abort();
     throw error;
   }
@@ -118,8 +125,10 @@ async function packOrdered(entries: readonly Entry[], packing: Packing): Promise
     if (pending.length >= limit) await finishFirst(packing);
   }
   while (pending.length > 0) await finishFirst(packing);
-  await writePart(packing, frame.trailer());
-  return describe(packing);
+  await packing.written;
+  const sums = await packing.sums.finish();
+  await writePart(packing, frame.trailer(sums));
+  return describe(packing, sums);
 }
 
 function start(packing: Packing, draft: DraftSegment): void {
@@ -143,13 +152,25 @@ async function finishFirst(packing: Packing): Promise<void> {
   if ("kind" in done) throw packing.ledger.explain(slots, done);
   const { bytes, memory, tarOffset, length: tarLength } = buffer;
   packing.ledger.enter({ bytes, slots, done });
-  packing.diff.update(bytes);
-  packing.frame.observe(bytes);
   const { place, length, digest, isReused } = done.compressed;
   packing.segments.push({ tarOffset, tarLength, tarDigest: done.tarDigest, offset: packing.blobLength, length });
   packing.segmentDigests.push(digest);
   if (isReused) packing.reused += 1;
-  await writePart(packing, new Uint8Array(memory[place], 0, length));
+  const before = packing.written;
+  packing.written = settleSegment(packing, buffer, new Uint8Array(memory[place], 0, length));
+  packing.written.catch(() => undefined);
+  // One is written and summed up while the next ones are made.
+  await before;
+}
+
+async function settleSegment(packing: Packing, buffer: SegmentBuffer, compressed: Uint8Array): Promise<void> {
+  const before = packing.written;
+  const summed = packing.sums.add(buffer);
+  summed.catch(() => undefined);
+  packing.blobLength += compressed.length;
+  await before;
+  await packing.writer.write(compressed);
+  await summed;
   buffer.recycle();
 }
 
@@ -158,13 +179,12 @@ async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {
   if (bytes.length > 0) await packing.writer.write(bytes);
 }
 
-async function describe(packing: Packing): Promise<PackedLayer> {
+async function describe(packing: Packing, { diffId }: TarSums): Promise<PackedLayer> {
   const entries = packing.ledger.close();
   const contentDigest = digestOrdered(entries);
   packing.options.signal?.throwIfAborted();
   const { segments, segmentDigests, reused } = packing;
   const { digest, size } = await packing.writer.commit();
-  const diffId: Digest = `sha256:${packing.diff.digest("hex")}`;
   return {
     layer: { descriptor: { mediaType: packing.frame.mediaType, digest, size }, diffId },
     index: { diffId, contentDigest, entries, segments },

@@ -87,6 +87,7 @@ function restore(work: SegmentWork, tarDigest: Digest): SegmentDone | undefined 
   const bytes = decompressSegment(output, { type: compression.type, length });
   if (bytes?.length !== length) return undefined;
   new Uint8Array(memory.tar).set(bytes);
+  release(bytes);
   return { digests: slots.digests, states: new Map(), tarDigest, compressed };
 }
 
@@ -133,7 +134,14 @@ function compress({ memory, compression }: SegmentWork, bytes: Uint8Array): Comp
   const { length } = compressed;
   if (compressed === bytes) return { place: "tar", length, digest: digest(bytes), isReused: false };
   new Uint8Array(memory.output).set(compressed);
-  return { place: "output", length, digest: digest(compressed), isReused: false };
+  release(compressed);
+  return { place: "output", length, digest: digest(new Uint8Array(memory.output, 0, length)), isReused: false };
+}
+
+/** Gives the memory of large bytes back now: hundreds of MiB of it would come together until they are collected. */
+function release({ buffer, length }: Uint8Array): void {
+  // Smaller ones share their memory.
+  if (length > Buffer.poolSize && buffer instanceof ArrayBuffer) buffer.transfer(0);
 }
 
 function digest(bytes: Uint8Array): Digest {

@@ -3,6 +3,7 @@ import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
 import type { DigestedPath, FilesToDigest } from "./digest-work.ts";
 import type { SegmentDone, SegmentWork, SlotProblem } from "./segment-work.ts";
+import type { SumWork, TarSummation, TarSums } from "./tar-sums.ts";
 
 /** Threads where the caller does not say how many. */
 export const defaultConcurrency: number = availableParallelism();
@@ -11,13 +12,16 @@ export const defaultConcurrency: number = availableParallelism();
  * What a worker is sent, and answers in the same form. Files and their digests as JSON: thousands of small objects are
  * cloned at several times the cost.
  */
-export type WorkMessage = SegmentWork | string;
-type DoneMessage = SegmentDone | SlotProblem | string;
+export type WorkMessage = SegmentWork | SumWork | string;
+/** What a worker answers. */
+export type DoneMessage = SegmentDone | SlotProblem | TarSums | undefined | string;
 
 interface Thread {
   readonly worker: Worker;
   /** What it works at and what waits for it, in order: a worker answers in the order in which it is asked. */
   readonly pending: Pending[];
+  /** Why it ended. */
+  failure: unknown;
 }
 
 interface Pending {
@@ -26,19 +30,40 @@ interface Pending {
 }
 
 const threads: Thread[] = [];
+/** Tars that were summed up so far. */
+let tars = 0;
 
 /** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. */
-export async function segmentInWorker(work: SegmentWork, concurrency?: number): Promise<SegmentDone | SlotProblem> {
-  return (await inWorker(work, concurrency)) as SegmentDone | SlotProblem;
+export async function segmentInWorker(
+  work: SegmentWork,
+  concurrency: number = defaultConcurrency,
+): Promise<SegmentDone | SlotProblem> {
+  return (await ask(leastBusy(concurrency), work)) as SegmentDone | SlotProblem;
+}
+
+/** Has one worker thread, beside its other work, sum up a tar. */
+export function sumInWorker(concurrency: number = defaultConcurrency): TarSummation {
+  const thread = leastBusy(concurrency);
+  const tar = (tars += 1);
+  const end = async (): Promise<TarSums> => (await ask(thread, { tar, memory: undefined, length: 0 })) as TarSums;
+  return {
+    async add({ memory, length }) {
+      await ask(thread, { tar, memory, length });
+    },
+    finish: end,
+    drop: () => void end().catch(() => undefined),
+  };
 }
 
 /** The same for files to be digested. */
 export async function digestInWorker(files: FilesToDigest): Promise<readonly DigestedPath[]> {
-  return JSON.parse((await inWorker(JSON.stringify(files))) as string) as readonly DigestedPath[];
+  return JSON.parse(
+    (await ask(leastBusy(defaultConcurrency), JSON.stringify(files))) as string,
+  ) as readonly DigestedPath[];
 }
 
-function inWorker(message: WorkMessage, concurrency: number = defaultConcurrency): Promise<DoneMessage> {
-  const thread = leastBusy(concurrency);
+async function ask(thread: Thread, message: WorkMessage): Promise<DoneMessage> {
+  if (thread.failure !== undefined) throw thread.failure;
   return new Promise((resolve, reject) => {
     thread.pending.push({ resolve, reject });
     // A worker that is waited for keeps the process alive, an idle one does not.
@@ -62,13 +87,14 @@ function startThread(): Thread {
     // Little room for what is young: compressed bytes are let go soon, not when they are 64 MiB.
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 },
   });
-  const thread: Thread = { worker, pending: [] };
+  const thread: Thread = { worker, pending: [], failure: undefined };
   const settle = (): Pending | undefined => {
     const pending = thread.pending.shift();
     if (thread.pending.length === 0) worker.unref();
     return pending;
   };
   const fail = (error: unknown): void => {
+    thread.failure ??= error;
     const position = threads.indexOf(thread);
     if (position >= 0) threads.splice(position, 1);
     for (const { reject } of thread.pending.splice(0)) reject(error);
