@@ -36,10 +36,16 @@ export function encodeLayerIndex(index: LayerIndex): Uint8Array {
   writer.number(index.entries.length);
   const texts: string[] = [];
   for (const entry of index.entries) writeEntry(writer, texts, entry);
-  const text = Buffer.from(texts.join(""));
+  const text = texts.join("");
+  const textLength = Buffer.byteLength(text);
   const head = new ByteWriter();
-  head.number(text.length);
-  const parts = Buffer.concat([Buffer.from(magic), head.take(), text, writer.take()]);
+  head.number(textLength);
+  const start = magic.length + head.take().length;
+  const parts = Buffer.allocUnsafe(start + textLength + writer.take().length);
+  parts.write(magic);
+  parts.set(head.take(), magic.length);
+  parts.write(text, start);
+  parts.set(writer.take(), start + textLength);
   return zstdCompressSync(parts, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
 }
 

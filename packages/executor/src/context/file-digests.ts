@@ -126,23 +126,29 @@ function createTableSearch(paths: readonly string[]): (path: string) => number |
 
 /** What was known before and is not known better now, then what is new and tells by its stamp whether it changes again. */
 function mergeTable(before: PackedTable | undefined, batches: readonly Batch[]): PackedTable {
-  const settled = batches.flatMap(({ files, digests, started }) =>
-    files
-      .map(({ path, stamp }, position) => ({ path, stamp, digest: digests[position]! }))
-      .filter(({ stamp }) => isSettled(stamp, started)),
-  );
   const kept = before === undefined ? [] : positionsOfOthers(before.paths, batches);
-  const numbers = new BigInt64Array(4 * (kept.length + settled.length));
-  const rows = Buffer.alloc(DIGEST_BYTES * (kept.length + settled.length));
+  const paths = kept.map((position) => before!.paths[position]!);
+  const most = batches.reduce((sum, { files }) => sum + files.length, kept.length);
+  const stamps = new StampColumn(new BigInt64Array(4 * most));
+  const rows = Buffer.alloc(DIGEST_BYTES * most);
   for (const [row, position] of kept.entries()) {
-    numbers.set(before!.stamps.numbers.subarray(4 * position, 4 * position + 4), 4 * row);
+    stamps.numbers.set(before!.stamps.numbers.subarray(4 * position, 4 * position + 4), 4 * row);
     before!.rows.copy(rows, DIGEST_BYTES * row, DIGEST_BYTES * position, DIGEST_BYTES * (position + 1));
   }
-  numbers.set(StampColumn.from(settled.map(({ stamp }) => stamp)).numbers, 4 * kept.length);
-  let end = DIGEST_BYTES * kept.length;
-  for (const { digest } of settled) end += rows.write(hexOf(digest), end, "hex");
-  const paths = [...kept.map((position) => before!.paths[position]!), ...settled.map(({ path }) => path)];
-  return { paths, stamps: new StampColumn(numbers), rows };
+  for (const { files, digests, started } of batches) {
+    for (const [position, { path, stamp }] of files.entries()) {
+      if (!isSettled(stamp, started)) continue;
+      stamps.set(paths.length, stamp);
+      rows.write(hexOf(digests[position]!), DIGEST_BYTES * paths.length, "hex");
+      paths.push(path);
+    }
+  }
+  const { numbers } = stamps;
+  return {
+    paths,
+    stamps: new StampColumn(numbers.subarray(0, 4 * paths.length)),
+    rows: rows.subarray(0, DIGEST_BYTES * paths.length),
+  };
 }
 
 function hasSettled({ files, started }: Batch): boolean {

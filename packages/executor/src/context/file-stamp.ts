@@ -51,15 +51,17 @@ export class StampColumn {
 
   /** A column of these stamps; undefined, for nothing at all, becomes zeros. */
   static from(stamps: readonly (FileStamp | undefined)[]): StampColumn {
-    const numbers = new BigInt64Array(4 * stamps.length);
-    for (const [position, stamp] of stamps.entries()) {
-      if (stamp === undefined) continue;
-      numbers[4 * position] = BigInt.asIntN(64, stamp.inode);
-      numbers[4 * position + 1] = stamp.size;
-      numbers[4 * position + 2] = stamp.mtime;
-      numbers[4 * position + 3] = stamp.ctime;
-    }
-    return new StampColumn(numbers);
+    const column = new StampColumn(new BigInt64Array(4 * stamps.length));
+    for (const [position, stamp] of stamps.entries()) if (stamp !== undefined) column.set(position, stamp);
+    return column;
+  }
+
+  set(position: number, { inode, size, mtime, ctime }: FileStamp): void {
+    const at = 4 * position;
+    this.numbers[at] = BigInt.asIntN(64, inode);
+    this.numbers[at + 1] = size;
+    this.numbers[at + 2] = mtime;
+    this.numbers[at + 3] = ctime;
   }
 
   matches(position: number, stamp: FileStamp | undefined): boolean {

@@ -43,11 +43,14 @@ function identityOf({ type, digest, linkname, device, xattrs }: Entry): string {
  */
 export function encodeFileList({ paths, facts }: FileList): Uint8Array | undefined {
   if (paths.length > MOST_FILES) return undefined;
-  const names = Buffer.from(paths.join("\0"));
-  const header = Buffer.alloc(HEADER);
-  header.writeUInt32LE(paths.length, 0);
-  header.writeUInt32LE(names.length, 4);
-  return zstdCompressSync(Buffer.concat([header, names, facts]));
+  const names = paths.join("\0");
+  const factsAt = HEADER + Buffer.byteLength(names);
+  const bytes = Buffer.allocUnsafe(factsAt + facts.length);
+  bytes.writeUInt32LE(paths.length, 0);
+  bytes.writeUInt32LE(factsAt - HEADER, 4);
+  bytes.write(names, HEADER);
+  bytes.set(facts, factsAt);
+  return zstdCompressSync(bytes);
 }
 
 /** The reverse; undefined for a value that is none. */
