@@ -1,5 +1,6 @@
-import { createHash } from "node:crypto";
+import { createHash, type Hash } from "node:crypto";
 import { OciError } from "./errors.ts";
+import { sha256 } from "./sha256.ts";
 
 /** `sha256:` and 64 lower-case hex digits. Image spec, descriptor.md, "Digests". */
 export type Digest = `sha256:${string}`;
@@ -27,7 +28,7 @@ export function hexOf(digest: Digest): string {
 
 /** The digest of `bytes`. */
 export function digestOf(bytes: Uint8Array): Digest {
-  return `sha256:${createHash("sha256").update(bytes).digest("hex")}`;
+  return `sha256:${sha256(bytes).toString("hex")}`;
 }
 
 /** Takes bytes piece by piece and gives the digest of all of them. */
@@ -37,11 +38,25 @@ export interface Digester {
   digest(): Digest;
 }
 
+/** Pieces that come to no more are put together first. Bytes. */
+const SMALL = 8 * 1024;
+
 /** A digester that has seen nothing. */
 export function createDigester(): Digester {
-  const state = createHash("sha256");
+  let pieces: Uint8Array[] = [];
+  let length = 0;
+  let state: Hash | undefined;
   return {
-    update: (bytes) => void state.update(bytes),
-    digest: () => `sha256:${state.digest("hex")}`,
+    update(bytes) {
+      length += bytes.length;
+      if (length <= SMALL) {
+        pieces.push(Buffer.from(bytes));
+        return;
+      }
+      state ??= pieces.reduce((hash, piece) => hash.update(piece), createHash("sha256"));
+      pieces = [];
+      state.update(bytes);
+    },
+    digest: () => (state === undefined ? digestOf(Buffer.concat(pieces)) : `sha256:${state.digest("hex")}`),
   };
 }

@@ -45,6 +45,7 @@ export {
 } from "./platform.ts";
 export { familiarReference, formatReference, parseReference, type Reference, withDefaultTag } from "./reference.ts";
 export { resolveImage } from "./resolve-image.ts";
+export { sha256 } from "./sha256.ts";
 export { createSemaphore, type Semaphore } from "./semaphore.ts";
 export { type ContentRequest, sendContent } from "./send-content.ts";
 export { readChunks, readContent, streamContent, verifyContent } from "./verify-content.ts";

@@ -135,6 +135,6 @@ export async function readContent(
   }
   const chunks: Uint8Array[] = [];
   // Where the source reads into few buffers, a chunk is valid until the next one only.
-  for await (const chunk of readChunks(source, descriptor, options)) chunks.push(Uint8Array.from(chunk));
+  for await (const chunk of readChunks(source, descriptor, options)) chunks.push(Buffer.from(chunk));
   return Buffer.concat(chunks);
 }

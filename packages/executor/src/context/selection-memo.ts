@@ -1,7 +1,6 @@
-import { hash } from "node:crypto";
 import { readdirSync } from "node:fs";
 import type { Memo } from "@varve/cache";
-import { type Digest, digestOf, hexOf, isDigest } from "@varve/oci";
+import { type Digest, digestOf, hexOf, isDigest, sha256 } from "@varve/oci";
 import type { ContextSource, SeenContext } from "./context-tree.ts";
 import { isSettled, readStamp, StampColumn } from "./file-stamp.ts";
 import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
@@ -50,7 +49,7 @@ export function createSelectionMemo(memo: Memo, source: ContextSource, words: re
 }
 
 function hashNames(names: readonly string[] | undefined): Buffer {
-  return names === undefined ? unlisted : hash("sha256", names.join("\0"), "buffer").subarray(0, NAMES_BYTES);
+  return names === undefined ? unlisted : sha256(Buffer.from(names.join("\0"))).subarray(0, NAMES_BYTES);
 }
 
 /** Looks at all of it again: nothing but lstat and readdir. */
