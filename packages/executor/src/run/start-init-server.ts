@@ -17,11 +17,8 @@ export interface InitServer {
   end(): Promise<void>;
 }
 
-/**
- * Without the first two, Node has threads that work for the one that forks itself, and the forked process has none. What is
- * compiled before a fork need not be compiled by each forked process.
- */
-const NODE_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--expose-gc", "--no-lazy", "--no-opt"];
+/** Without the first two, Node has threads that work for the one that forks itself, and the forked process has none. */
+const NODE_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--expose-gc", "--no-opt"];
 
 /** Where an init server runs. */
 export interface InitServerPlace {
