@@ -1,10 +1,20 @@
 /** The command line as it is published, in few files. */
 import { execFileSync } from "node:child_process";
+import { existsSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { beforeAll, expect, test } from "vitest";
 import { Workspace } from "./varve.ts";
 
 const root = join(import.meta.dirname, "..", "..");
+
+/** Prints what a process loaded, as its last line. */
+const SPY = `
+process.on("exit", () => {
+  const files = Object.keys(require.cache).filter((file) => /[/]bundle[/](?:layer|work)-|[.]node$/.test(file));
+  const modules = process.moduleLoadList.filter((name) => /^NativeModule (?:crypto|stream|zlib|fs[/]promises|v8|net)$/.test(name));
+  require("node:fs").writeSync(2, "\\nloaded " + JSON.stringify([...files, ...modules]) + "\\n");
+});
+`;
 
 beforeAll(() => void execFileSync(process.execPath, [join(root, "tools/bundle.ts")], { stdio: "inherit" }));
 
@@ -39,4 +49,26 @@ test("the bundle tells of programs that can't be started, from within their own 
     expect(told).toContain("exit code: 126");
     expect(told).toBe(await fail("0", runner));
   }
+});
+
+test("a build that finds everything as it was loads no native code and nothing that works on layers", async () => {
+  using workspace = new Workspace();
+  const spy = join(workspace.path, "spy.cjs");
+  writeFileSync(spy, SPY);
+  const context = workspace.context({ Dockerfile: "FROM busybox\nRUN true\nCOPY file /file\n", file: "text\n" });
+  execFileSync("touch", ["-hd@1000000000", join(context, "file"), context]);
+  const build = async (): Promise<{ readonly id: string; readonly loaded: readonly string[] }> => {
+    const env = { VARVE_BUNDLE: "1", NODE_OPTIONS: `--require=${spy}` };
+    const { stdout, stderr } = await workspace.build(["-q", "-t", "app:1", context], { env });
+    const [, loaded = "[]"] = /^loaded (.*)$/m.exec(stderr) ?? [];
+    return { id: stdout, loaded: JSON.parse(loaded) as readonly string[] };
+  };
+  const first = await build();
+  expect(first.loaded.filter((file) => file.endsWith(".node")).length).toBeGreaterThan(0);
+  const second = await build();
+  rmSync(join(workspace.store, "index"), { recursive: true });
+  const third = await build();
+  expect([second.id, third.id]).toEqual([first.id, first.id]);
+  expect([second.loaded, third.loaded]).toEqual([[], []]);
+  expect(existsSync(join(workspace.store, "index"))).toBe(false);
 });

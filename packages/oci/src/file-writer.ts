@@ -16,6 +16,7 @@ export interface NewFile {
 export async function openNewFile(temporary: string): Promise<NewFile> {
   const file = await open(temporary, "wx", 0o644);
   let isOpen = true;
+  let isMoved = false;
   const close = async (): Promise<void> => {
     if (isOpen) await file.close();
     isOpen = false;
@@ -28,10 +29,11 @@ export async function openNewFile(temporary: string): Promise<NewFile> {
       await file.sync();
       await close();
       await rename(temporary, path);
+      isMoved = true;
     },
     async abort() {
       await close();
-      await rm(temporary, { force: true });
+      if (!isMoved) await rm(temporary, { force: true });
     },
   };
 }

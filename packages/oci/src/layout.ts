@@ -177,7 +177,7 @@ class DirectoryLayout implements Layout {
   async #temporaryPath(): Promise<string> {
     const start = this.#options.temporary ?? `${join(this.path, "blobs", "sha256")}/.`;
     const path = `${start}${randomUUID()}.partial`;
-    await mkdir(dirname(path), { recursive: true });
+    if (!existsSync(dirname(path))) await mkdir(dirname(path), { recursive: true });
     return path;
   }
 
@@ -293,8 +293,9 @@ async function replaceFile(path: string, text: string): Promise<void> {
   const temporary = await writeTemporary(path, text);
   try {
     await rename(temporary, path);
-  } finally {
+  } catch (error) {
     await rm(temporary, { force: true });
+    throw error;
   }
 }
 
