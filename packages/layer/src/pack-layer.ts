@@ -57,8 +57,8 @@ interface Packing {
   readonly sums: TarSummation;
   blobLength: number;
   reused: number;
-  /** Settles when the segments that are finished were written and summed up. */
-  written: Promise<void>;
+  /** For each segment that is finished, and is still to be written or summed up: settles when it is. */
+  readonly unwritten: Promise<void>[];
 }
 
 interface Pending {
@@ -69,6 +69,8 @@ interface Pending {
 /** Layers below both are made without the threads, whose start takes longer. */
 const smallBytes = 4 * 1024 * 1024;
 const smallCount = 2000;
+/** Segments that may wait to be written and summed up: threads do that between their other work. */
+const mostUnwritten = 4;
 
 /**
  * Writes entries, in any order, as a layer into a store. The bytes depend on nothing but the entries, what their files
@@ -94,12 +96,12 @@ export async function packLayer(entries: readonly Entry[], options: PackOptions)
     sums: isHere ? sumHere() : sumInWorker(concurrency),
     blobLength: 0,
     reused: 0,
-    written: Promise.resolve(),
+    unwritten: [],
   };
   try {
     return await packOrdered(ordered, packing);
   } catch (error) {
-    await Promise.allSettled([packing.written, ...packing.pending.map(({ done }) => done)]);
+    await Promise.allSettled([...packing.unwritten, ...packing.pending.map(({ done }) => done)]);
     packing.sums.drop();
     await writer.abort();
     throw error;
@@ -125,7 +127,7 @@ async function packOrdered(entries: readonly Entry[], packing: Packing): Promise
     if (pending.length >= limit) await finishFirst(packing);
   }
   while (pending.length > 0) await finishFirst(packing);
-  await packing.written;
+  await Promise.all(packing.unwritten);
   const sums = await packing.sums.finish();
   await writePart(packing, frame.trailer(sums));
   return describe(packing, sums);
@@ -156,15 +158,14 @@ async function finishFirst(packing: Packing): Promise<void> {
   packing.segments.push({ tarOffset, tarLength, tarDigest: done.tarDigest, offset: packing.blobLength, length });
   packing.segmentDigests.push(digest);
   if (isReused) packing.reused += 1;
-  const before = packing.written;
-  packing.written = settleSegment(packing, buffer, new Uint8Array(memory[place], 0, length));
-  packing.written.catch(() => undefined);
-  // One is written and summed up while the next ones are made.
-  await before;
+  const written = writeSegment(packing, buffer, new Uint8Array(memory[place], 0, length));
+  written.catch(() => undefined);
+  packing.unwritten.push(written);
+  if (packing.unwritten.length > mostUnwritten) await packing.unwritten.shift();
 }
 
-async function settleSegment(packing: Packing, buffer: SegmentBuffer, compressed: Uint8Array): Promise<void> {
-  const before = packing.written;
+async function writeSegment(packing: Packing, buffer: SegmentBuffer, compressed: Uint8Array): Promise<void> {
+  const before = packing.unwritten.at(-1);
   const summed = packing.sums.add(buffer);
   summed.catch(() => undefined);
   packing.blobLength += compressed.length;

@@ -20,6 +20,8 @@ interface Thread {
   readonly worker: Worker;
   /** What it works at and what waits for it, in order: a worker answers in the order in which it is asked. */
   readonly pending: Pending[];
+  /** How much of that takes long. */
+  load: number;
   /** Why it ended. */
   failure: unknown;
 }
@@ -38,7 +40,7 @@ export async function segmentInWorker(
   work: SegmentWork,
   concurrency: number = defaultConcurrency,
 ): Promise<SegmentDone | SlotProblem> {
-  return (await ask(leastBusy(concurrency), work)) as SegmentDone | SlotProblem;
+  return (await load(leastBusy(concurrency), work)) as SegmentDone | SlotProblem;
 }
 
 /** Has one worker thread, beside its other work, sum up a tar. */
@@ -58,8 +60,18 @@ export function sumInWorker(concurrency: number = defaultConcurrency): TarSummat
 /** The same for files to be digested. */
 export async function digestInWorker(files: FilesToDigest): Promise<readonly DigestedPath[]> {
   return JSON.parse(
-    (await ask(leastBusy(defaultConcurrency), JSON.stringify(files))) as string,
+    (await load(leastBusy(defaultConcurrency), JSON.stringify(files))) as string,
   ) as readonly DigestedPath[];
+}
+
+/** Asks for what takes long. */
+async function load(thread: Thread, message: WorkMessage): Promise<DoneMessage> {
+  thread.load += 1;
+  try {
+    return await ask(thread, message);
+  } finally {
+    thread.load -= 1;
+  }
 }
 
 async function ask(thread: Thread, message: WorkMessage): Promise<DoneMessage> {
@@ -75,10 +87,10 @@ async function ask(thread: Thread, message: WorkMessage): Promise<DoneMessage> {
 function leastBusy(concurrency: number): Thread {
   const [first, ...others] = threads.slice(0, concurrency);
   const best = others.reduce<Thread | undefined>(
-    (least, each) => (least === undefined || each.pending.length < least.pending.length ? each : least),
+    (least, each) => (least === undefined || each.load < least.load ? each : least),
     first,
   );
-  if (best !== undefined && (best.pending.length === 0 || threads.length >= concurrency)) return best;
+  if (best !== undefined && (best.load === 0 || threads.length >= concurrency)) return best;
   return startThread();
 }
 
@@ -87,7 +99,7 @@ function startThread(): Thread {
     // Little room for what is young: compressed bytes are let go soon, not when they are 64 MiB.
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 },
   });
-  const thread: Thread = { worker, pending: [], failure: undefined };
+  const thread: Thread = { worker, pending: [], load: 0, failure: undefined };
   const settle = (): Pending | undefined => {
     const pending = thread.pending.shift();
     if (thread.pending.length === 0) worker.unref();
