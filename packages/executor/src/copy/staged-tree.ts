@@ -27,11 +27,15 @@ export function createStagedTree(base: FileTree): StagedTree {
   const written = new Map<string, Entry>();
   const asked = new Map<string, string>();
   const replaced = new Set<string>();
+  /** What the base does not have, with a slash: nothing below it need be asked for, and most of a large copy is. */
+  let absent: string | undefined;
   const lookup = (path: string): Entry | undefined => {
     const own = written.get(path);
     if (own !== undefined) return own;
     if (replaced.size > 0 && isBelow(path, replaced)) return undefined;
+    if (absent !== undefined && path.startsWith(absent)) return undefined;
     const beneath = base.lookup(path);
+    if (beneath === undefined) absent = `${path}/`;
     if (path !== "" && !asked.has(path)) asked.set(path, answerOf(beneath));
     return beneath;
   };
@@ -50,10 +54,10 @@ export function createStagedTree(base: FileTree): StagedTree {
   };
 }
 
-/** Of `["varve/view/1",["question","answer"],…]` as JSON, piece by piece: it may be long. */
+/** Of `["varve/view/2",["question","answer"],…]` as JSON, piece by piece: it may be long. */
 function digestView(asked: ReadonlyMap<string, string>): Digest {
   const digester = createDigester();
-  let text = '["varve/view/1"';
+  let text = '["varve/view/2"';
   for (const pair of asked) {
     text += `,${JSON.stringify(pair)}`;
     if (text.length < VIEW_PIECE) continue;

@@ -103,6 +103,14 @@ describe("viewDigest()", () => {
     expect(view(treeOf("p/", "other", "p/sibling"))).toBe(view(treeOf("p/", "etc/")));
   });
 
+  test("asks for nothing below what is not there", () => {
+    const asked: string[] = [];
+    const base: FileTree = { ...treeOf("p/"), lookup: (path) => (asked.push(path), treeOf("p/").lookup(path)) };
+    copy(base, source, ["d", "/p/new/"]);
+    expect(asked).toContain("p/new");
+    expect(asked.filter((path) => path.startsWith("p/new/"))).toEqual([]);
+  });
+
   test("tells apart what the copy meets", () => {
     const views = [
       view(treeOf()),
