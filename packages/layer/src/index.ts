@@ -34,3 +34,4 @@ export { type NewMember, writeTar } from "./write-tar.ts";
 export { type ArchiveFormat, decompress, detectArchive } from "./decompress.ts";
 export { type IndexArchiveOptions, indexArchive, type IndexedArchive } from "./index-archive.ts";
 export { writeTree } from "./write-tree.ts";
+export { startThreads } from "./worker-pool.ts";

@@ -35,6 +35,11 @@ const threads: Thread[] = [];
 /** Tars that were summed up so far. */
 let tars = 0;
 
+/** Starts the threads, for who is going to need them soon: it takes them a while. */
+export function startThreads(): void {
+  while (threads.length < defaultConcurrency) startThread();
+}
+
 /** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. */
 export async function segmentInWorker(
   work: SegmentWork,

@@ -1,6 +1,6 @@
 import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { IgnoreMatcher } from "@varve/dockerfile";
-import { type Entry, type EntryType, type FileTree, readXattrs } from "@varve/layer";
+import { type Entry, type EntryType, type FileTree, readXattrs, startThreads } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import { type FileStamp, stampOf } from "./file-stamp.ts";
 
@@ -44,6 +44,8 @@ const TYPES: ReadonlyMap<bigint, EntryType> = new Map([
   [0o060000n, "block-device"],
 ]);
 const TYPE_MASK = 0o170000n;
+/** Of so many files some are going to be read by threads. */
+const MANY = 2000;
 
 /**
  * The tree of a context directory, read as far as it is asked for and remembered. All belongs to root, as in
@@ -59,6 +61,7 @@ export function createContextTree(source: ContextSource): ContextTree {
     if (nodes.has(path)) return nodes.get(path);
     const node = readNode(source.path, path);
     nodes.set(path, node);
+    if (nodes.size === MANY) startThreads();
     return node;
   };
   const isIgnored = (path: string): boolean => isLeftOut(source, path);
