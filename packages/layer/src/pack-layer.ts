@@ -70,7 +70,7 @@ interface Pending {
 const smallBytes = 4 * 1024 * 1024;
 const smallCount = 2000;
 /** Segments that may wait to be written and summed up: threads do that between their other work. */
-const mostUnwritten = 4;
+const mostUnwritten = 2;
 
 /**
  * Writes entries, in any order, as a layer into a store. The bytes depend on nothing but the entries, what their files
