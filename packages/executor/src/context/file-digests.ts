@@ -65,11 +65,12 @@ export function openFileDigests(source: ContextSource, memo: Memo): FileDigests 
       return found.map((digest) => digest ?? digests[next++]!);
     },
     async save() {
+      const { table } = await load();
+      // Of a large context it is tens of MiB; whoever asks again reads it again.
+      known = undefined;
       const hasNews = batches.slice(saved).some(hasSettled);
       saved = batches.length;
-      if (!hasNews) return;
-      const { table } = await load();
-      await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, batches)));
+      if (hasNews) await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, batches)));
     },
   };
 }
