@@ -28,7 +28,7 @@ function usesBundle() {
  */
 function setMemory(use) {
   const { setFlagsFromString } = require("node:v8");
-  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 50 : 0}`);
+  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 40 : 0}`);
   setFlagsFromString(`--semi-space-growth-factor=${use === "low" ? 1 : 2}`);
 }
 
