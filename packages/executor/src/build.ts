@@ -20,6 +20,7 @@ import { createLayers } from "./layers.ts";
 import { planSteps } from "./plan-steps.ts";
 import { createResolver } from "./resolve.ts";
 import type { RootfsLayer } from "./rootfs.ts";
+import { createRunPlaces } from "./run-places.ts";
 import { selectRunner } from "./run/select-runner.ts";
 import type { Runner } from "./runner.ts";
 import type { BuildOptions, Session } from "./session.ts";
@@ -129,6 +130,7 @@ export function createSession(
       if (result.status === "fulfilled") await result.value?.close?.();
     },
     snapshotter,
+    runPlaces: createRunPlaces(options.store),
     explainer: createExplainer(steps, options.store.memo, lineageName(options)),
     layers: createLayers({ ...options, snapshotter }),
     semaphore: createSemaphore(options.concurrency),

@@ -72,7 +72,7 @@ export interface Attachment {
 export interface RunOptions {
   /** A writable directory that becomes "/". */
   readonly rootfs: string;
-  /** An empty directory of this run's own, for bundle, hosts, resolv.conf. */
+  /** A directory of this run's own, for bundle, hosts, resolv.conf; empty, or as an earlier run left it. */
   readonly scratch: string;
   /** Ends the process and all its children. */
   readonly signal: AbortSignal;

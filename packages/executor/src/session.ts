@@ -7,6 +7,7 @@ import type { OnBuildEvent } from "./events.ts";
 import type { Explainer } from "./explain/explainer.ts";
 import type { Layers } from "./layers.ts";
 import type { TravellingMounts } from "./mounts/travelling-mounts.ts";
+import type { RunPlaces } from "./run-places.ts";
 import type { Runner } from "./runner.ts";
 import type { Snapshotter } from "./snapshotter.ts";
 
@@ -58,6 +59,7 @@ export interface Session {
   /** Closes the runner where there was one: no step needs it any more. */
   closeRunner(): Promise<void>;
   snapshotter(): Promise<Snapshotter>;
+  readonly runPlaces: RunPlaces;
   /** @throws StepError `CONTEXT_INVALID` where there is none of this name. */
   context(name: string): OpenContext;
   /** Whether layers may be packed while their files are read to be keyed. */

@@ -8,6 +8,8 @@ export interface Snapshot extends AsyncDisposable {
   diff(): Promise<readonly Entry[]>;
   /** Unmounts it and moves what was written to `path` as an extracted layer, where nothing stands there yet. */
   commit(path: string): Promise<void>;
+  /** Unmounts it and leaves its directory for another snapshot of the same snapshotter. Disposal removes the directory. */
+  clear(): Promise<void>;
 }
 
 export interface SnapshotBase {
@@ -17,6 +19,8 @@ export interface SnapshotBase {
   readonly tree: FileTree;
   /** Directories that some layer names only as parents of its entries: their attributes are those of `tree`. */
   readonly impliedDirectories?: readonly string[];
+  /** A directory that may be shown beneath all layers; neither the tree nor the diff tells of what it has. */
+  readonly ground?: string | undefined;
 }
 
 /** Makes writable (and read-only) file systems of extracted layers. */
@@ -24,6 +28,6 @@ export interface Snapshotter {
   readonly name: "overlay" | "copy";
   /** How layers have to be extracted for it: whiteouts as overlayfs with `trusted.` or `user.` xattrs, or not at all. */
   readonly whiteouts: "trusted" | "user" | "none";
-  /** `directory`: an empty directory of this snapshot's own, on the file system of the layers. */
+  /** `directory`: a directory of this snapshot's own, empty or cleared, on the file system of the layers. */
   prepare(base: SnapshotBase, directory: string): Promise<Snapshot>;
 }

@@ -1,4 +1,13 @@
-import { closeSync, constants, mkdirSync, openSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  symlinkSync,
+  writeFileSync,
+} from "node:fs";
 import { dirname, join } from "node:path";
 import { CAPABILITIES } from "./capabilities.ts";
 import { allowsAllDevices, COMMON_DEVICES } from "./device-rules.ts";
@@ -110,7 +119,8 @@ function makeTarget(rootfs: string, { destination, type, source }: RuntimeMount)
   const target = join(rootfs, ...resolveInRoot(rootfs, destination));
   const kind = mountPointKind(type, source);
   mkdirSync(kind === "directory" ? target : dirname(target), { recursive: true });
-  if (kind === "file") closeSync(openSync(target, "a"));
+  // To open what is there would bring it into the uppermost layer.
+  if (kind === "file" && !existsSync(target)) closeSync(openSync(target, "a"));
   return target;
 }
 

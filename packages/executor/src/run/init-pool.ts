@@ -1,4 +1,4 @@
-import { chmodSync, closeSync, constants, openSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { mknod } from "@varve/layer";
@@ -104,11 +104,12 @@ async function ask(server: InitServer, config: RuntimeConfig, options: RunOption
   }
 }
 
-/** A named pipe at `path`, to be opened by others. Disposal comes when they have ended, and reads what they wrote to its end. */
+/**
+ * A named pipe at `path`, where an earlier run may have left it, to be opened by others. Disposal comes when they have
+ * ended, and reads what they wrote to its end.
+ */
 function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposable {
-  mknod(path, S_IFIFO | PIPE_MODE, { major: 0, minor: 0 });
-  // The umask took some of it.
-  chmodSync(path, PIPE_MODE);
+  if (!existsSync(path)) makePipe(path);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   // Without a writer of our own the pipe would be at its end before others open it.
   const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -119,7 +120,12 @@ function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposab
     async [Symbol.asyncDispose]() {
       closeSync(writer);
       await closed;
-      rmSync(path);
     },
   };
+}
+
+function makePipe(path: string): void {
+  mknod(path, S_IFIFO | PIPE_MODE, { major: 0, minor: 0 });
+  // The umask took some of it.
+  chmodSync(path, PIPE_MODE);
 }

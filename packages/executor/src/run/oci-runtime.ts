@@ -1,5 +1,5 @@
 import { randomUUID } from "node:crypto";
-import { mkdirSync, readFileSync, rmdirSync, writeFileSync } from "node:fs";
+import { mkdirSync, readFileSync, rmdirSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import type { RunCommand, Runner, RunOptions } from "../runner.ts";
 import { writeHostFiles } from "./host-files.ts";
@@ -47,7 +47,9 @@ async function run(
   writeFileSync(join(scratch, "config.json"), encodeRuntimeConfig(config), { mode: 0o600 });
   const id = `varve-${randomUUID()}`;
   const [state, log] = [join(scratch, "state"), join(scratch, "log.json")];
-  mkdirSync(state, { mode: 0o700 });
+  mkdirSync(state, { recursive: true, mode: 0o700 });
+  // Of an earlier run.
+  rmSync(log, { force: true });
   using points = createMountPoints(options.rootfs);
   makeMountPoints(points, config.mounts);
   const global = ["--root", state, "--log", log, "--log-format", "json", cgroupFlag(name, userNamespace)];

@@ -10,12 +10,12 @@ export function createCopySnapshotter(): Snapshotter {
 
 async function prepare({ tree }: SnapshotBase, directory: string): Promise<Snapshot> {
   const rootfs = join(directory, "rootfs");
-  const remove = (): Promise<void> => rm(directory, { recursive: true, force: true });
+  const remove = (path: string) => (): Promise<void> => rm(path, { recursive: true, force: true });
   try {
     await mkdir(rootfs, { mode: 0o755 });
     await writeTree(walkTree(tree), rootfs);
   } catch (error) {
-    await remove();
+    await remove(directory)();
     throw error;
   }
   return {
@@ -23,6 +23,7 @@ async function prepare({ tree }: SnapshotBase, directory: string): Promise<Snaps
     diff: () => diffTree(rootfs, tree),
     /** A whole copy is no layer: the layer is extracted when a step needs it. */
     commit: async () => {},
-    [Symbol.asyncDispose]: remove,
+    clear: remove(rootfs),
+    [Symbol.asyncDispose]: remove(directory),
   };
 }

@@ -1,4 +1,14 @@
-import { closeSync, constants, mkdirSync, openSync, renameSync, rmSync, symlinkSync, utimesSync } from "node:fs";
+import {
+  closeSync,
+  constants,
+  existsSync,
+  mkdirSync,
+  openSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+} from "node:fs";
 import { join } from "node:path";
 import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
@@ -21,18 +31,36 @@ export interface OverlayForm {
 
 /** Snapshots as overlayfs mounts: the upper directory is the diff. */
 export function createOverlaySnapshotter(form: OverlayForm): Snapshotter {
-  return { name: "overlay", whiteouts: form.xattrs, prepare: (base, directory) => prepare(base, directory, form) };
+  const links: LowerLinks = new Map();
+  const prepare: Snapshotter["prepare"] = async (base, directory) =>
+    prepareOverlay(base, directory, { ...form, links });
+  return { name: "overlay", whiteouts: form.xattrs, prepare };
 }
 
-async function prepare(base: SnapshotBase, directory: string, form: OverlayForm): Promise<Snapshot> {
+/** What the links to lower directories in a snapshot's directory lead to, in the order of their names. */
+type LowerLinks = Map<string, readonly string[]>;
+
+interface Overlay extends OverlayForm {
+  readonly links: LowerLinks;
+}
+
+function prepareOverlay(base: SnapshotBase, directory: string, overlay: Overlay): Snapshot {
+  const { links } = overlay;
   const rootfs = join(directory, "rootfs");
-  try {
-    const layers = distinctLayers(base.layers);
-    makeDirectories(directory, layers);
-    seedUpper(join(directory, "upper"), base);
-    mountOverlay(directory, form, layers.length);
-  } catch (error) {
+  const remove = (): void => {
+    links.delete(directory);
     rmSync(directory, { recursive: true, force: true });
+  };
+  try {
+    const lower = lowerDirectories(base);
+    const before = links.get(directory);
+    makeDirectories(directory, before === undefined ? ["rootfs", "lower", "upper", "work"] : ["upper", "work"]);
+    linkLower(join(directory, "lower"), lower, before);
+    links.set(directory, lower);
+    seedUpper(join(directory, "upper"), base);
+    mountOverlay(directory, overlay, lower.length);
+  } catch (error) {
+    remove();
     throw error;
   }
   let mounted = true;
@@ -40,7 +68,7 @@ async function prepare(base: SnapshotBase, directory: string, form: OverlayForm)
     if (mounted) umount2(rootfs, MNT_DETACH);
     mounted = false;
   };
-  return createSnapshot({ rootfs, directory, base, xattrs: form.xattrs, unmount });
+  return createSnapshot({ rootfs, directory, base, xattrs: overlay.xattrs, unmount, remove });
 }
 
 interface OverlaySnapshot {
@@ -49,9 +77,10 @@ interface OverlaySnapshot {
   readonly base: SnapshotBase;
   readonly xattrs: "trusted" | "user";
   readonly unmount: () => void;
+  readonly remove: () => void;
 }
 
-function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySnapshot): Snapshot {
+function createSnapshot({ rootfs, directory, base, xattrs, unmount, remove }: OverlaySnapshot): Snapshot {
   const upper = join(directory, "upper");
   let found: Promise<readonly Entry[]> | undefined;
   const diff = (): Promise<readonly Entry[]> => {
@@ -63,14 +92,20 @@ function createSnapshot({ rootfs, directory, base, xattrs, unmount }: OverlaySna
     rootfs,
     diff,
     async commit(path) {
+      if (existsSync(path)) return;
       trimUpper(upper, await diff(), xattrs);
       // Its time is when it was last used, from the start: what eviction goes by.
       utimesSync(upper, new Date(), new Date());
       moveInPlace(upper, path);
     },
+    async clear() {
+      unmount();
+      // Not used again: a process elsewhere may still have the mount that they belong to.
+      for (const name of ["upper", "work"]) rmSync(join(directory, name), { recursive: true, force: true });
+    },
     async [Symbol.asyncDispose]() {
       unmount();
-      rmSync(directory, { recursive: true, force: true });
+      remove();
     },
   };
 }
@@ -93,15 +128,30 @@ function distinctLayers(layers: readonly string[]): readonly string[] {
   return layers.filter((path, position) => layers.lastIndexOf(path) === position);
 }
 
+/** Oldest first. An empty list stands for an empty directory. */
+function lowerDirectories({ layers, ground }: SnapshotBase): readonly string[] {
+  return [...(ground === undefined ? [] : [ground]), ...distinctLayers(layers)];
+}
+
+/** All at once: a step waits for nothing else, and a thread takes longer to be woken than to make a directory. */
+function makeDirectories(directory: string, names: readonly string[]): void {
+  for (const name of names) mkdirSync(join(directory, name), { mode: 0o755 });
+}
+
 /**
- * Lower directories get names of one to three characters, newest first, so that many fit in the mount's options. All at
- * once: a step waits for nothing else, and a thread takes longer to be woken than to make a directory.
+ * Gives lower directories names of one to three characters in `directory`, so that many fit in the mount's options.
+ * Oldest first, so that the next step on a stack has one link to make. `before`: what the links there lead to.
  */
-function makeDirectories(directory: string, layers: readonly string[]): void {
-  for (const name of ["rootfs", "upper", "work", "lower"]) mkdirSync(join(directory, name), { mode: 0o755 });
-  const lower = join(directory, "lower");
-  if (layers.length === 0) mkdirSync(join(lower, lowerName(0)), { mode: 0o755 });
-  for (const [position, path] of layers.toReversed().entries()) symlinkSync(path, join(lower, lowerName(position)));
+function linkLower(directory: string, lower: readonly string[], before: readonly string[] = []): void {
+  const count = Math.max(1, lower.length);
+  for (let position = 0; position < count; position += 1) {
+    const path = lower[position];
+    if (path !== undefined && before[position] === path) continue;
+    const name = join(directory, lowerName(position));
+    rmSync(name, { recursive: true, force: true });
+    if (path === undefined) mkdirSync(name, { mode: 0o755 });
+    else symlinkSync(path, name);
+  }
 }
 
 function lowerName(position: number): string {
@@ -114,6 +164,8 @@ function mountOverlay(directory: string, { xattrs, sync }: OverlayForm, layers: 
   using open = openDirectory(directory);
   using lower = openDirectory(join(directory, "lower"));
   const names = Array.from({ length: Math.max(1, layers) }, (_, position) => `${lower.path}/${lowerName(position)}`);
+  // The first is the uppermost.
+  names.reverse();
   const options = [
     `lowerdir=${names.join(":")}`,
     `upperdir=${open.path}/upper`,

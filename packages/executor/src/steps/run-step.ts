@@ -10,6 +10,7 @@ import { createOutputTail } from "../output-tail.ts";
 import type { MadeEntries, StepWork } from "../resolve.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { detectEmulator } from "../run/detect-emulator.ts";
+import { groundFor } from "../run-places.ts";
 import type { BindMount, RunCommand, Runner } from "../runner.ts";
 import type { Session } from "../session.ts";
 import type { Snapshot } from "../snapshotter.ts";
@@ -38,24 +39,26 @@ export function createRunWork(step: RunStep, session: Session, resolve: (step: S
 
 async function run(step: RunStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): Promise<MadeEntries> {
   detectEmulator(step.platform);
-  const { store } = session.options;
-  const stack = new AsyncDisposableStack();
+  const runner = await session.runner();
+  runner.prepare?.();
+  const base = await session.layers.extractedTree(await resolve(step.parent));
+  const { tree } = base;
+  const snapshotter = await session.snapshotter();
+  const place = await session.runPlaces.take();
+  const snapshot = await snapshotter.prepare({ ...base, ground: groundFor(place, tree) }, place.snapshot);
   try {
-    const runner = await session.runner();
-    runner.prepare?.();
-    const base = await session.layers.extractedTree(await resolve(step.parent));
-    const { tree } = base;
-    const snapshotter = await session.snapshotter();
-    const snapshot = stack.use(await snapshotter.prepare(base, await store.makeTemporaryDirectory("mounts")));
     const user = lookupUser(step.user, tree);
     makeWorkdir(snapshot, step, tree);
-    const mounts = stack.use(await openMounts(step, { session, resolve, tree }));
-    await runProcess(step, { session, runner, snapshot, user, mounts });
+    await using mounts = await openMounts(step, { session, resolve, tree });
+    await runProcess(step, { session, runner, snapshot, user, mounts, scratch: place.scratch });
     const entries = await snapshot.diff();
-    const owned = stack.move();
-    return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose: () => owned.disposeAsync() };
+    const dispose = async (): Promise<void> => {
+      await snapshot.clear();
+      session.runPlaces.leave(place);
+    };
+    return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose };
   } catch (error) {
-    await stack.disposeAsync();
+    await snapshot[Symbol.asyncDispose]();
     throw error;
   }
 }
@@ -72,11 +75,12 @@ interface ProcessContext {
   readonly snapshot: Snapshot;
   readonly user: User;
   readonly mounts: OpenMounts;
+  readonly scratch: string;
 }
 
-async function runProcess(step: RunStep, { session, runner, snapshot, user, mounts }: ProcessContext): Promise<void> {
+async function runProcess(step: RunStep, context: ProcessContext): Promise<void> {
+  const { session, runner, snapshot, user, mounts, scratch } = context;
   const { options } = session;
-  const scratch = await options.store.makeTemporaryDirectory("tmp");
   const script = writeScript(step, scratch);
   const env = [...step.env, ...step.proxyEnv, ...mounts.env];
   const command: RunCommand = {
@@ -96,11 +100,9 @@ async function runProcess(step: RunStep, { session, runner, snapshot, user, moun
     shmSize: step.shmSize,
   };
   const tail = createOutputTail();
-  const runScratch = join(scratch, "run");
-  mkdirSync(runScratch);
   const { exitCode } = await runner.run(command, {
     rootfs: snapshot.rootfs,
-    scratch: runScratch,
+    scratch,
     signal: options.signal,
     onOutput: (stream, chunk) => {
       tail.add(chunk);

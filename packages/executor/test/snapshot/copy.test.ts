@@ -42,6 +42,17 @@ test("copy shows the base with owners, times, links and xattrs", async () => {
   expect(existsSync(directory)).toBe(false);
 });
 
+test("copy serves another snapshot from a cleared directory", async () => {
+  const directory = temporary();
+  const below = await makeBase(["echo 1 >file"], "none");
+  for (const script of ["rm file", "touch other"]) {
+    const snapshot = await createCopySnapshotter().prepare(below, directory);
+    expect(sh(snapshot.rootfs, "ls")).toBe("file\n");
+    sh(snapshot.rootfs, script);
+    await snapshot.clear();
+  }
+});
+
 const path = fc.constantFrom(
   "a/f",
   "a/b/g",

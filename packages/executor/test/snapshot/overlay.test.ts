@@ -156,6 +156,46 @@ test("disposal unmounts while a process still looks", async () => {
   }
 });
 
+test("a cleared directory serves snapshots of other layers", async () => {
+  const { layers } = await makeBase(
+    ["echo base >file; touch old", "echo upper >file; touch b", "echo top >file; touch c"],
+    "trusted",
+  );
+  const directory = join(temporary(), "snapshot");
+  mkdirSync(directory);
+  const stacks = [[0], [0, 1], [0, 1, 2], [2, 1], [0], [0, 1, 0, 2], [], [1]];
+  const seen = [];
+  for (const stack of stacks) {
+    const below = stack.map((position) => layers[position] ?? "");
+    const snapshot = await snapshotter.prepare({ layers: below, tree: stackTrees([]) }, directory);
+    seen.push(
+      sh(snapshot.rootfs, "cat file 2>/dev/null || true; ls; touch made; rm -f old").trim().split("\n").join(" "),
+    );
+    await snapshot.clear();
+    expect(mountsBeneath(directory)).toEqual([]);
+  }
+  expect(seen).toEqual([
+    "base file old",
+    "upper b file old",
+    "top b c file old",
+    "upper b c file",
+    "base file old",
+    "top b c file old",
+    "",
+    "upper b file",
+  ]);
+});
+
+test("what is beneath all layers shows where they have nothing, and is not part of the diff", async () => {
+  const ground = temporary();
+  sh(ground, "mkdir etc; echo ground >etc/hosts; touch etc/resolv.conf");
+  const below = await makeBase(["mkdir -m 700 etc; echo base >etc/hosts", "touch x"], "trusted");
+  await using snapshot = await prepare({ ...below, ground });
+  expect(sh(snapshot.rootfs, "ls etc; cat etc/hosts; stat -c %a etc")).toBe("hosts\nresolv.conf\nbase\n700\n");
+  sh(snapshot.rootfs, "touch etc/new; rm etc/resolv.conf");
+  expect(describeEntries(await snapshot.diff())).toEqual(["etc directory 700 0 0 0 ", "etc/new file 644 0 0 0 "]);
+});
+
 test("the root of a snapshot can be entered by everyone", async () => {
   await using snapshot = await prepare(await makeBase([base], "trusted"));
   expect(statSync(snapshot.rootfs).mode & 0o777).toBe(0o755);
