@@ -22,30 +22,24 @@ function usesBundle() {
   return isWanted && existsSync(path.join(__dirname, "../bundle/main.js"));
 }
 
-/** Bytes. A smaller heap would be collected every other RUN step, which takes a tenth of the step's time. */
+/** Bytes. */
 const LARGE_HEAP = 24 * 1024 * 1024;
 /** Milliseconds between looks at a heap that is not large yet. */
 const LOOK = 20;
 let looking;
 
 /**
- * "low" has V8 collect a large heap sooner than it would: of a large context it is otherwise two thirds garbage. Costs
- * no time that can be measured.
+ * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. A small heap
+ * may double, or every other RUN step would have it collected, in a tenth of the step's time.
  */
 function setMemory(use) {
+  const { getHeapStatistics, setFlagsFromString } = require("node:v8");
+  const isLarge = () => getHeapStatistics().total_heap_size > LARGE_HEAP;
   clearInterval(looking);
-  setFlags(use === "low" && isLarge() ? "low" : "usual");
-  if (use === "low" && !isLarge()) looking = setInterval(() => isLarge() && setMemory("low"), LOOK).unref();
-}
-
-function isLarge() {
-  return require("node:v8").getHeapStatistics().total_heap_size > LARGE_HEAP;
-}
-
-function setFlags(use) {
-  const { setFlagsFromString } = require("node:v8");
-  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 40 : 0}`);
+  const growth = use !== "low" ? 0 : isLarge() ? 40 : 100;
+  setFlagsFromString(`--heap-growing-percent=${growth}`);
   setFlagsFromString(`--semi-space-growth-factor=${use === "low" ? 1 : 2}`);
+  if (growth === 100) looking = setInterval(() => isLarge() && setMemory(use), LOOK).unref();
 }
 
 /** The user's own: what is read there is executed. */
