@@ -11,12 +11,13 @@ const GATEWAY = "127.0.0.1";
  */
 export function writeHostFiles(scratch: string, command: RunCommand): readonly BindMount[] {
   const files = [
-    { name: "resolv.conf", content: readResolvConf() },
+    { name: "resolv.conf", content: readOr("/etc/resolv.conf", "") },
     { name: "hosts", content: formatHosts(command) },
   ];
   return files.map(({ name, content }) => {
     const source = join(scratch, name);
-    writeFileSync(source, content, { mode: 0o644 });
+    // ext4 writes a file to the disk at once that takes the place of an earlier one.
+    if (readOr(source, undefined) !== content) writeFileSync(source, content, { mode: 0o644 });
     return { type: "bind", source, target: `/etc/${name}`, readonly: true };
   });
 }
@@ -27,10 +28,10 @@ function formatHosts({ hostname, extraHosts }: RunCommand): string {
   return [`127.0.0.1\t${names}`, "::1\tlocalhost ip6-localhost ip6-loopback", ...extra, ""].join("\n");
 }
 
-function readResolvConf(): string {
+function readOr<T>(path: string, otherwise: T): string | T {
   try {
-    return readFileSync("/etc/resolv.conf", "utf8");
+    return readFileSync(path, "utf8");
   } catch {
-    return "";
+    return otherwise;
   }
 }

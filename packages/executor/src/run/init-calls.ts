@@ -28,8 +28,8 @@ const NAMESPACES: Readonly<Record<string, number>> = {
 };
 /** include/uapi/asm-generic/mman-common.h. */
 const MADV_DOFORK = 11;
-/** proc_pid_maps(5); without those of the kernel. */
-const PRIVATE_MAPPING = /^(\w+)-(\w+) [-r][-w][-x]p(?!.*\[v)/gm;
+/** proc_pid_maps(5): of no file, and not of the kernel. */
+const PRIVATE_MAPPING = /^(\w+)-(\w+) [-r][-w][-x]p \S+ \S+ 0 *(?:\[anon.*)?$/gm;
 /** include/uapi/linux/fcntl.h. */
 const AT_FDCWD = -100;
 const AT_RECURSIVE = 0x8000;
@@ -146,11 +146,17 @@ export function makeDevice(path: string, { major, minor }: { readonly major: num
   chmodSync(path, 0o666);
 }
 
-/** Makes standard input a pipe that `uid` can open and that has come to its end. */
-export function emptyInput({ uid, gid }: { readonly uid: number; readonly gid: number }): void {
+/** pipe(2): the files of its two ends. */
+export function makePipe(): { readonly reader: number; readonly writer: number } {
   const files = new Int32Array(2);
   check(declare("int pipe(void *files)")(files), "make a pipe");
   const [reader = 0, writer = 0] = files;
+  return { reader, writer };
+}
+
+/** Makes standard input a pipe that `uid` can open and that has come to its end. */
+export function emptyInput({ uid, gid }: { readonly uid: number; readonly gid: number }): void {
+  const { reader, writer } = makePipe();
   closeSync(writer);
   fchownSync(reader, uid, gid);
   makeStream(reader, 0);
@@ -247,6 +253,11 @@ export function outlastsChild(file: number, child: number): boolean {
 export function exitAtOnce(code: number): never {
   declare("void _exit(int code)")(code);
   throw new Error("_exit came back");
+}
+
+/** Another number for an open file: dup(2). */
+export function duplicate(file: number): number {
+  return check(declare("int dup(int file)")(file), "duplicate a file");
 }
 
 /** Makes `file` the standard stream of this number: dup2(2). */

@@ -1,13 +1,12 @@
-import { chmodSync, closeSync, constants, existsSync, openSync, readFileSync, writeFileSync } from "node:fs";
+import { chmodSync, closeSync, constants, existsSync, openSync } from "node:fs";
 import { Socket } from "node:net";
 import { join } from "node:path";
 import { mknod } from "@varve/layer";
 import type { RunOptions } from "../runner.ts";
-import type { InitReply } from "./init-request.ts";
 import { killOnAbort, throwIfCancelled } from "./run-process.ts";
 import { encodeRuntimeConfig, type RuntimeConfig } from "./runtime-config.ts";
-import { concludeFailure, type StartFailure } from "./start-failure.ts";
-import { type InitServer, startInitServer } from "./start-init-server.ts";
+import { concludeFailure } from "./start-failure.ts";
+import { type InitReply, type InitServer, startInitServer } from "./start-init-server.ts";
 
 /** Runs processes with init servers, as many of them as there were processes at once. Disposal ends the servers. */
 export interface InitPool extends AsyncDisposable {
@@ -25,8 +24,6 @@ export interface PoolRunOptions extends RunOptions {
   readonly cgroup: readonly string[];
 }
 
-/** What a failure file holds until init tells of a failure or is about to become the process. */
-const UNFINISHED = "unfinished";
 /** include/uapi/linux/stat.h. */
 const S_IFIFO = 0o010000;
 /** For all, as a user that the process becomes may open its streams again by /dev/stdout. */
@@ -48,7 +45,8 @@ export function createInitPool(unshare: string): InitPool {
     const reply = await ask(server, config, options);
     idle = [...idle, server];
     throwIfCancelled(options.signal);
-    return reply !== undefined && "failure" in reply ? concludeFailure(reply.failure, options.onOutput) : reply;
+    if (reply.failure !== undefined) return concludeFailure(reply.failure, options.onOutput);
+    return server.hasBegun() ? { exitCode: reply.exitCode } : undefined;
   };
   return {
     prepare(cgroup) {
@@ -64,7 +62,7 @@ export function createInitPool(unshare: string): InitPool {
         return await runOn(waiting, config, options);
       } catch (error) {
         // It may have ended while it waited, and we did not hear of it yet.
-        if (waiting.isAlive() || options.signal.aborted || hasBegun(options)) throw error;
+        if (waiting.isAlive() || options.signal.aborted || waiting.hasBegun()) throw error;
         return runOn(start(cgroup), config, options);
       }
     },
@@ -76,28 +74,16 @@ export function createInitPool(unshare: string): InitPool {
   };
 }
 
-function hasBegun({ scratch }: RunOptions): boolean {
-  return readFileSync(failureFileIn(scratch), "utf8") !== UNFINISHED;
-}
-
-function failureFileIn(scratch: string): string {
-  return join(scratch, "failure");
-}
-
-async function ask(server: InitServer, config: RuntimeConfig, options: RunOptions): Promise<InitReply | undefined> {
+async function ask(server: InitServer, config: RuntimeConfig, options: RunOptions): Promise<InitReply> {
   const { scratch, signal, onOutput } = options;
-  const [stdout, stderr, failureFile] = [join(scratch, "stdout"), join(scratch, "stderr"), failureFileIn(scratch)];
+  const [stdout, stderr] = [join(scratch, "stdout"), join(scratch, "stderr")];
   await using stack = new AsyncDisposableStack();
   stack.use(openPipe(stdout, (chunk) => onOutput("stdout", chunk)));
   stack.use(openPipe(stderr, (chunk) => onOutput("stderr", chunk)));
   stack.use(killOnAbort(server.child, signal));
-  writeFileSync(failureFile, UNFINISHED, { mode: 0o600 });
-  const places = JSON.stringify({ stdout, stderr, failureFile });
+  const places = JSON.stringify({ stdout, stderr });
   try {
-    const reply = await server.ask(`{"config":${encodeRuntimeConfig(config)},${places.slice(1)}`);
-    const text = "exitCode" in reply && reply.exitCode !== 0 ? readFileSync(failureFile, "utf8") : "";
-    if (text === UNFINISHED) return undefined;
-    return text === "" ? reply : { failure: JSON.parse(text) as StartFailure };
+    return await server.ask(`{"config":${encodeRuntimeConfig(config)},${places.slice(1)}`);
   } catch (error) {
     throwIfCancelled(signal);
     throw error;

@@ -7,9 +7,13 @@ export interface InitRequest {
   /** Pipes that become the process' streams. */
   readonly stdout: string;
   readonly stderr: string;
-  /** Gets a `StartFailure` where the process can't be started, and is emptied right before it is. */
-  readonly failureFile: string;
 }
 
-/** What the init server answers, as a line of JSON, when the process has ended. */
-export type InitReply = { readonly exitCode: number } | { readonly failure: StartFailure };
+/**
+ * What the init server answers, as lines of JSON: that it is about to become the process, or why it can't, or first the
+ * one and then the other; and last how it ended, 128 + signal where one ended it.
+ */
+export type InitMessage =
+  | { readonly hasBegun: true }
+  | { readonly failure: StartFailure }
+  | { readonly exitCode: number };

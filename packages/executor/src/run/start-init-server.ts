@@ -4,21 +4,34 @@ import { extname, join } from "node:path";
 import type { Socket } from "node:net";
 import { StepError } from "../errors.ts";
 import { createOutputTail } from "../output-tail.ts";
-import type { InitReply } from "./init-request.ts";
+import type { InitMessage } from "./init-request.ts";
 import { programEnvironment } from "./run-process.ts";
+import type { StartFailure } from "./start-failure.ts";
+
+/** How a process ended that an init server was asked for. */
+export interface InitReply {
+  /** 128 + signal where one ended it. */
+  readonly exitCode: number;
+  /** Why it could not be started. */
+  readonly failure: StartFailure | undefined;
+}
 
 /** A program that becomes processes, one after the other. It does not keep this process alive, and ends with it. */
 export interface InitServer {
   readonly child: ChildProcess;
   isAlive(): boolean;
+  /** Whether the process last asked for was about to begin. */
+  hasBegun(): boolean;
   /** Sends an `InitRequest` as JSON; the answer comes when the process has ended. @throws StepError `RUNNER_FAILED` where the server ends instead. */
   ask(request: string): Promise<InitReply>;
   /** Ends it, which must wait for no process. */
   end(): Promise<void>;
 }
 
-/** Without the first two, Node has threads that work for the one that forks itself, and the forked process has none. */
-const NODE_FLAGS = ["--single-threaded", "--v8-pool-size=0", "--expose-gc", "--no-opt"];
+/** Otherwise Node has threads that work for the one that forks itself, and the forked process has none. */
+const THREADLESS = ["--single-threaded", "--v8-pool-size=0"];
+/** No process lives long enough for its code to be made faster. */
+const UNOPTIMIZED = ["--no-sparkplug", "--no-maglev", "--no-opt"];
 
 /** Where an init server runs. */
 export interface InitServerPlace {
@@ -37,11 +50,17 @@ export function startInitServer(place: InitServerPlace): InitServer {
   child.stdin?.on("error", () => undefined);
   let pending: PromiseWithResolvers<InitReply> | undefined;
   let text = "";
+  let hasBegun = false;
+  let failure: StartFailure | undefined;
+  const take = (message: InitMessage): void => {
+    if ("hasBegun" in message) hasBegun = true;
+    else if ("failure" in message) ({ failure } = message);
+    else pending?.resolve({ ...message, failure });
+  };
   child.stdout?.setEncoding("utf8").on("data", (chunk: string) => {
-    text += chunk;
-    if (!text.endsWith("\n")) return;
-    pending?.resolve(JSON.parse(text) as InitReply);
-    text = "";
+    const lines = `${text}${chunk}`.split("\n");
+    text = lines.pop() ?? "";
+    for (const line of lines) take(JSON.parse(line) as InitMessage);
   });
   let ended: StepError | undefined;
   const closed = Promise.withResolvers<void>();
@@ -53,9 +72,11 @@ export function startInitServer(place: InitServerPlace): InitServer {
   child.once("error", end).once("close", () => end());
   return {
     child,
+    hasBegun: () => hasBegun,
     isAlive: () => ended === undefined && child.exitCode === null && child.signalCode === null,
     ask(request) {
       pending = Promise.withResolvers();
+      [hasBegun, failure] = [false, undefined];
       if (ended !== undefined) pending.reject(ended);
       child.stdin?.write(`${request}\n`);
       return pending.promise;
@@ -70,7 +91,7 @@ export function startInitServer(place: InitServerPlace): InitServer {
 
 function spawnServer({ unshare, cgroup }: InitServerPlace): ChildProcess {
   const program = join(import.meta.dirname, `init-server${extname(import.meta.filename)}`);
-  const server = [process.execPath, ...NODE_FLAGS, program, ...cgroup];
+  const server = [process.execPath, ...THREADLESS, ...UNOPTIMIZED, "--expose-gc", program, ...cgroup];
   const args = ["--mount", "--pid", "--fork", "--", ...server];
   const mounts = openSync("/proc/self/ns/mnt", "r");
   try {
