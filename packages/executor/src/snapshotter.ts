@@ -8,7 +8,10 @@ export interface Snapshot extends AsyncDisposable {
   diff(): Promise<readonly Entry[]>;
   /** Unmounts it and moves what was written to `path` as an extracted layer, where nothing stands there yet. */
   commit(path: string): Promise<void>;
-  /** Unmounts it and leaves its directory for another snapshot of the same snapshotter. Disposal removes the directory. */
+  /**
+   * Unmounts it and at once leaves its directory to another snapshot of the same snapshotter; then removes what only this
+   * one had there. Disposal removes the directory.
+   */
   clear(): Promise<void>;
 }
 

@@ -1,3 +1,4 @@
+import { statSync, utimesSync } from "node:fs";
 import { open, rename, rm } from "node:fs/promises";
 import type { BlobWriter } from "./content.ts";
 import { createDigester, type Digest } from "./digest.ts";
@@ -38,7 +39,7 @@ export async function openNewFile(temporary: string): Promise<NewFile> {
   };
 }
 
-/** A writer to the new file `temporary`; a commit moves it to where `place` says that its digest belongs. */
+/** A writer to the new file `temporary`; a commit moves it to where `place` says that its digest belongs, if it is not there. */
 export async function openFileWriter(temporary: string, place: (digest: Digest) => string): Promise<BlobWriter> {
   const file = await openNewFile(temporary);
   const digester = createDigester();
@@ -51,9 +52,23 @@ export async function openFileWriter(temporary: string, place: (digest: Digest) 
     },
     async commit() {
       const digest = digester.digest();
-      await file.moveTo(place(digest));
+      const path = place(digest);
+      if (isThere(path, size)) await file.abort();
+      else await file.moveTo(path);
       return { digest, size };
     },
     abort: () => file.abort(),
   };
+}
+
+/** Used now, if it is: whoever looks for old files leaves it alone. What it holds is verified when it is read. */
+function isThere(path: string, size: number): boolean {
+  const hasSize = (): boolean => statSync(path, { throwIfNoEntry: false })?.size === size;
+  if (!hasSize()) return false;
+  try {
+    utimesSync(path, new Date(), new Date());
+  } catch {
+    // It is gone, or somebody else's.
+  }
+  return hasSize();
 }

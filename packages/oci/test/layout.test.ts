@@ -1,5 +1,5 @@
 import { execFileSync } from "node:child_process";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, expect, test } from "vitest";
@@ -100,6 +100,26 @@ test("blobs are written into `temporary` until they are whole", async () => {
   const { digest } = await writer.commit();
   expect(readdirSync(temporary)).toEqual([]);
   expect(readFileSync(layout.blobPath(digest), "utf8")).toBe("x");
+});
+
+test("a blob that is there is not written again, unless its size tells that it is damaged", async () => {
+  const directory = makeDirectory();
+  const layout = await createLayout(directory);
+  const write = async (): Promise<string> => {
+    const writer = await layout.openWriter();
+    await writer.write(Buffer.from("once"));
+    return layout.blobPath((await writer.commit()).digest);
+  };
+  const path = await write();
+  const { ino } = statSync(path);
+  utimesSync(path, 1, 1);
+  await write();
+  expect(statSync(path)).toMatchObject({ ino, size: 4 });
+  expect(statSync(path).mtimeMs).toBeGreaterThan(Date.now() - 60_000);
+  writeFileSync(path, "cut");
+  await write();
+  expect(readFileSync(path, "utf8")).toBe("once");
+  expect(readdirSync(join(directory, "blobs", "sha256"))).toHaveLength(1);
 });
 
 test("tag() and untag() keep the other names, of other layout objects too, and run under `lock`", async () => {

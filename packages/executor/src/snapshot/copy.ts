@@ -1,3 +1,5 @@
+import { randomUUID } from "node:crypto";
+import { renameSync } from "node:fs";
 import { mkdir, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { diffTree, walkTree, writeTree } from "@varve/layer";
@@ -18,12 +20,17 @@ async function prepare({ tree }: SnapshotBase, directory: string): Promise<Snaps
     await remove(directory)();
     throw error;
   }
+  const clear = async (): Promise<void> => {
+    const old = join(directory, randomUUID());
+    renameSync(rootfs, old);
+    await remove(old)();
+  };
   return {
     rootfs,
     diff: () => diffTree(rootfs, tree),
     /** A whole copy is no layer: the layer is extracted when a step needs it. */
     commit: async () => {},
-    clear: remove(rootfs),
+    clear,
     [Symbol.asyncDispose]: remove(directory),
   };
 }

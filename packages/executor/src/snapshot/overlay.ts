@@ -9,6 +9,7 @@ import {
   symlinkSync,
   utimesSync,
 } from "node:fs";
+import { rm, rmdir } from "node:fs/promises";
 import { join } from "node:path";
 import { diffUpper, type Entry, mount, umount2 } from "@varve/layer";
 import { StepError } from "../errors.ts";
@@ -32,8 +33,11 @@ export interface OverlayForm {
 /** Snapshots as overlayfs mounts: the upper directory is the diff. */
 export function createOverlaySnapshotter(form: OverlayForm): Snapshotter {
   const links: LowerLinks = new Map();
-  const prepare: Snapshotter["prepare"] = async (base, directory) =>
-    prepareOverlay(base, directory, { ...form, links });
+  let count = 0;
+  const prepare: Snapshotter["prepare"] = async (base, directory) => {
+    count += 1;
+    return prepareOverlay(base, directory, { ...form, links, upper: `upper-${count}`, work: `work-${count}` });
+  };
   return { name: "overlay", whiteouts: form.xattrs, prepare };
 }
 
@@ -42,11 +46,15 @@ type LowerLinks = Map<string, readonly string[]>;
 
 interface Overlay extends OverlayForm {
   readonly links: LowerLinks;
+  /** Names that no other snapshot has: what the last one in a directory had may still be in use, or be removed. */
+  readonly upper: string;
+  readonly work: string;
 }
 
 function prepareOverlay(base: SnapshotBase, directory: string, overlay: Overlay): Snapshot {
-  const { links } = overlay;
-  const rootfs = join(directory, "rootfs");
+  const { links, xattrs } = overlay;
+  const [rootfs, lowers] = [join(directory, "rootfs"), join(directory, "lower")];
+  const [upper, work] = [join(directory, overlay.upper), join(directory, overlay.work)];
   const remove = (): void => {
     links.delete(directory);
     rmSync(directory, { recursive: true, force: true });
@@ -54,10 +62,10 @@ function prepareOverlay(base: SnapshotBase, directory: string, overlay: Overlay)
   try {
     const lower = lowerDirectories(base);
     const before = links.get(directory);
-    makeDirectories(directory, before === undefined ? ["rootfs", "lower", "upper", "work"] : ["upper", "work"]);
-    linkLower(join(directory, "lower"), lower, before);
+    makeDirectories(before === undefined ? [rootfs, lowers, upper, work] : [upper, work]);
+    linkLower(lowers, lower, before);
     links.set(directory, lower);
-    seedUpper(join(directory, "upper"), base);
+    seedUpper(upper, base);
     mountOverlay(directory, overlay, lower.length);
   } catch (error) {
     remove();
@@ -68,20 +76,20 @@ function prepareOverlay(base: SnapshotBase, directory: string, overlay: Overlay)
     if (mounted) umount2(rootfs, MNT_DETACH);
     mounted = false;
   };
-  return createSnapshot({ rootfs, directory, base, xattrs: overlay.xattrs, unmount, remove });
+  return createSnapshot({ rootfs, upper, work, base, xattrs, unmount, remove });
 }
 
 interface OverlaySnapshot {
   readonly rootfs: string;
-  readonly directory: string;
+  readonly upper: string;
+  readonly work: string;
   readonly base: SnapshotBase;
   readonly xattrs: "trusted" | "user";
   readonly unmount: () => void;
   readonly remove: () => void;
 }
 
-function createSnapshot({ rootfs, directory, base, xattrs, unmount, remove }: OverlaySnapshot): Snapshot {
-  const upper = join(directory, "upper");
+function createSnapshot({ rootfs, upper, work, base, xattrs, unmount, remove }: OverlaySnapshot): Snapshot {
   let found: Promise<readonly Entry[]> | undefined;
   const diff = (): Promise<readonly Entry[]> => {
     unmount();
@@ -100,8 +108,7 @@ function createSnapshot({ rootfs, directory, base, xattrs, unmount, remove }: Ov
     },
     async clear() {
       unmount();
-      // Not used again: a process elsewhere may still have the mount that they belong to.
-      for (const name of ["upper", "work"]) rmSync(join(directory, name), { recursive: true, force: true });
+      await Promise.all([removeWork(work), removeDirectories([upper])]);
     },
     async [Symbol.asyncDispose]() {
       unmount();
@@ -134,8 +141,23 @@ function lowerDirectories({ layers, ground }: SnapshotBase): readonly string[] {
 }
 
 /** All at once: a step waits for nothing else, and a thread takes longer to be woken than to make a directory. */
-function makeDirectories(directory: string, names: readonly string[]): void {
-  for (const name of names) mkdirSync(join(directory, name), { mode: 0o755 });
+function makeDirectories(paths: readonly string[]): void {
+  for (const path of paths) mkdirSync(path, { mode: 0o755 });
+}
+
+/** What the kernel leaves in a work directory, as a mount without syncing: filesystems/overlayfs, "Volatile mount". */
+async function removeWork(work: string): Promise<void> {
+  const left = ["", "work", "work/incompat", "work/incompat/volatile"].map((path) => join(work, path));
+  await rm(join(work, "work/incompat/volatile/dirty"), { force: true });
+  await removeDirectories(left.toReversed());
+}
+
+/** One after the other, those too that are not empty. */
+async function removeDirectories(paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    // The other walks through what it removes, which takes longer.
+    await rmdir(path).catch(() => rm(path, { recursive: true, force: true }));
+  }
 }
 
 /**
@@ -159,7 +181,7 @@ function lowerName(position: number): string {
 }
 
 /** @throws StepError `MOUNT_FAILED`. */
-function mountOverlay(directory: string, { xattrs, sync }: OverlayForm, layers: number): void {
+function mountOverlay(directory: string, { xattrs, sync, upper, work }: Overlay, layers: number): void {
   // Through an open directory the paths are short, and free of the characters that separate options.
   using open = openDirectory(directory);
   using lower = openDirectory(join(directory, "lower"));
@@ -168,8 +190,8 @@ function mountOverlay(directory: string, { xattrs, sync }: OverlayForm, layers: 
   names.reverse();
   const options = [
     `lowerdir=${names.join(":")}`,
-    `upperdir=${open.path}/upper`,
-    `workdir=${open.path}/work`,
+    `upperdir=${open.path}/${upper}`,
+    `workdir=${open.path}/${work}`,
     "index=off",
     // "userxattr" implies that both are off, and the kernel refuses to hear it twice.
     ...(xattrs === "user" ? ["userxattr"] : ["redirect_dir=off", "metacopy=off"]),

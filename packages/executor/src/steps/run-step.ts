@@ -53,7 +53,8 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
     await runProcess(step, { session, runner, snapshot, user, mounts, scratch: place.scratch });
     const entries = await snapshot.diff();
     const dispose = async (): Promise<void> => {
-      await snapshot.clear();
+      // What can't be removed goes with all that the store has of this process.
+      session.background.add(snapshot.clear().catch(() => undefined));
       session.runPlaces.leave(place);
     };
     return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose };
