@@ -6,7 +6,7 @@
 import { hash } from "node:crypto";
 import { globSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { type ChunkingContext, type OutputChunk, type Plugin, rolldown } from "rolldown";
+import { type ChunkingContext, type CodeSplittingOptions, type OutputChunk, type Plugin, rolldown } from "rolldown";
 
 const root = join(import.meta.dirname, "..");
 const output = join(root, "apps/cli/bundle");
@@ -91,47 +91,56 @@ function collectImports(from: readonly string[], context: ChunkingContext): Read
   return found;
 }
 
+/** Writes files of which all but `main` are started by their paths, beside the file that starts them. */
+async function write(input: Readonly<Record<string, string>>, how: Bundling): Promise<readonly OutputChunk[]> {
+  const bundle = await rolldown({
+    cwd: root,
+    input,
+    platform: "node",
+    // A file exports what others need of it besides.
+    preserveEntrySignatures: "allow-extension",
+    treeshake: { manualPureFunctions: ["promisify"] },
+    // Native parts are found where they were installed.
+    external: ["koffi"],
+    plugins: how.plugins,
+    checks: { ineffectiveDynamicImport: false },
+    logLevel: "warn",
+  });
+  const { output: written } = await bundle.write({
+    dir: output,
+    format: "cjs",
+    comments: false,
+    chunkFileNames: "[name]-[hash].js",
+    ...(how.codeSplitting === undefined ? {} : { codeSplitting: how.codeSplitting }),
+  });
+  await bundle.close();
+  return written.filter((each) => each.type === "chunk");
+}
+
+interface Bundling {
+  readonly plugins: Plugin[];
+  readonly codeSplitting?: CodeSplittingOptions;
+}
+
 rmSync(output, { recursive: true, force: true });
-const bundle = await rolldown({
-  cwd: root,
-  // All but the first are started by their paths, beside the file that starts them.
-  input: {
-    main,
-    init: "packages/executor/dist/run/init.js",
-    "init-server": "packages/executor/dist/run/init-server.js",
-    "layer-worker": "packages/layer/dist/layer-worker.js",
+const usual = await write(
+  { main, "layer-worker": "packages/layer/dist/layer-worker.js" },
+  {
+    plugins: [nativeLevel, lazyRequires],
+    codeSplitting: { includeDependenciesRecursively: false, groups: [{ debugName: "build", name: chunkOf }] },
   },
-  platform: "node",
-  // A file exports what others need of it besides.
-  preserveEntrySignatures: "allow-extension",
-  treeshake: { manualPureFunctions: ["promisify"] },
-  // Native parts are found where they were installed.
-  external: ["koffi"],
-  plugins: [nativeLevel, lazyRequires],
-  checks: { ineffectiveDynamicImport: false },
-  logLevel: "warn",
-});
-const { output: written } = await bundle.write({
-  dir: output,
-  format: "cjs",
-  comments: false,
-  chunkFileNames: "[name]-[hash].js",
-  codeSplitting: {
-    includeDependenciesRecursively: false,
-    groups: [{ debugName: "build", name: chunkOf }],
-  },
-});
-await bundle.close();
-const chunks = written.filter((each) => each.type === "chunk");
+);
+// These change their root, where nothing of the bundle is found any more: all that they need is loaded first, and is
+// little, for one of them forks itself.
+const run = "packages/executor/dist/run";
+const inits = await write({ init: `${run}/init.js`, "init-server": `${run}/init-server.js` }, { plugins: [] });
+const chunks = [...usual, ...inits];
 // Files whose compiled code apps/cli/bin keeps, each with what tells it from those of other versions.
-const kept = chunks.filter(({ name }) => ["main", "layer", "work", "rolldown-runtime"].includes(name));
+const kept = usual.filter(({ name }) => ["main", "layer", "work", "rolldown-runtime"].includes(name));
 const versions = Object.fromEntries(kept.map(({ fileName, code }) => [fileName, hash("sha256", code).slice(0, 16)]));
 writeFileSync(join(output, "package.json"), JSON.stringify({ type: "commonjs", versions }));
 writeFileSync(join(output, "LICENSES.txt"), licencesOf(chunks));
-// These change their root, where nothing of the bundle is found any more.
-const early = kept.map(({ fileName }) => `require("./${fileName}");\n`).join("");
-for (const { fileName, code } of chunks)
-  writeFileSync(join(output, fileName), (/^init(?:-server)?\.js$/.test(fileName) ? early : "") + toAscii(code));
+for (const { fileName, code } of chunks) writeFileSync(join(output, fileName), toAscii(code));
 
 /** Node keeps a file in which a single letter is not ASCII in twice the memory, and is slower to read it. */
 function toAscii(code: string): string {

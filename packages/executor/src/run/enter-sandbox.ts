@@ -117,10 +117,11 @@ function makeMount(rootfs: string, each: RuntimeMount): string {
 /** Resolved when its turn comes: an earlier mount may stand on the way. */
 function makeTarget(rootfs: string, { destination, type, source }: RuntimeMount): string {
   const target = join(rootfs, ...resolveInRoot(rootfs, destination));
+  // To open a file that is there would bring it into the uppermost layer.
+  if (existsSync(target)) return target;
   const kind = mountPointKind(type, source);
   mkdirSync(kind === "directory" ? target : dirname(target), { recursive: true });
-  // To open what is there would bring it into the uppermost layer.
-  if (kind === "file" && !existsSync(target)) closeSync(openSync(target, "a"));
+  if (kind === "file") closeSync(openSync(target, "a"));
   return target;
 }
 
@@ -143,29 +144,19 @@ function fillDevices(dev: string, nodev: number): void {
 }
 
 function makeReadonly(path: string): void {
-  ignoringAbsence(() => {
-    mount(path, path, { flags: MS_BIND | MS_REC });
-    setMountFlags(path, MOUNT_FLAGS["ro"] ?? 0);
-  });
+  if (!existsSync(path)) return;
+  mount(path, path, { flags: MS_BIND | MS_REC });
+  setMountFlags(path, MOUNT_FLAGS["ro"] ?? 0);
 }
 
 /** `nothing`: the path of a null device. */
 function mask(path: string, nothing: string): void {
-  ignoringAbsence(() => {
-    try {
-      mount(nothing, path, { flags: MS_BIND });
-    } catch (cause) {
-      if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") throw cause;
-      mount("tmpfs", path, { type: "tmpfs", flags: MOUNT_FLAGS["ro"] ?? 0 });
-    }
-  });
-}
-
-function ignoringAbsence(action: () => void): void {
+  if (!existsSync(path)) return;
   try {
-    action();
+    mount(nothing, path, { flags: MS_BIND });
   } catch (cause) {
-    if ((cause as NodeJS.ErrnoException).code !== "ENOENT") throw cause;
+    if ((cause as NodeJS.ErrnoException).code !== "ENOTDIR") throw cause;
+    mount("tmpfs", path, { type: "tmpfs", flags: MOUNT_FLAGS["ro"] ?? 0 });
   }
 }
 
