@@ -130,9 +130,20 @@ async function buildAndWrite(
   { options, isShared }: { readonly options: BuildOptions; readonly isShared: boolean },
 ): Promise<Built> {
   const result = await build(graphs, options);
+  const writing = write(result, task, { options, isShared });
+  const [written] = await Promise.allSettled([writing, result.remember()]);
+  if (written.status === "rejected") throw written.reason;
+  return { result, written: written.value };
+}
+
+async function write(
+  result: BuildResult,
+  task: BuildTask,
+  { options, isShared }: { readonly options: BuildOptions; readonly isShared: boolean },
+): Promise<Written> {
   // A stream can't be begun again where a blob does not come that a cache promised.
   if (isShared && task.outputs.some(isStreamed)) await completeInStore(result.images, options);
-  return { result, written: await writeOutputs(result, task.outputs, { ...task, options }) };
+  return writeOutputs(result, task.outputs, { ...task, options });
 }
 
 function isContentLost(error: unknown): boolean {

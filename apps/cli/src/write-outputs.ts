@@ -14,6 +14,7 @@ import {
   writeFileWhole,
   writeStream,
 } from "@varve/executor";
+import type { TarPart } from "@varve/layer";
 import { copyImage, familiarReference, formatReference, type Reference } from "@varve/oci";
 import { openRepository, type Repository } from "@varve/registry";
 import { type AnnotationPairs, sortAnnotations } from "./annotations.ts";
@@ -156,25 +157,25 @@ async function writeDocker(
   output: Output,
   { references, signal }: { readonly references: readonly Reference[]; readonly signal: AbortSignal },
 ): Promise<readonly Place[]> {
-  const chunks = dockerArchive(image, { names: references.map(formatReference), signal });
-  if (output.dest !== undefined) return writeArchive(chunks, output, { signal, look: `docker load -i ${output.dest}` });
-  await loadIntoDocker(chunks, signal);
+  const parts = dockerArchive(image, { names: references.map(formatReference), signal });
+  if (output.dest !== undefined) return writeArchive(parts, output, { signal, look: `docker load -i ${output.dest}` });
+  await loadIntoDocker(parts, signal);
   const named = references.map(familiarReference);
   const id = image.images[0]?.manifest.config.digest ?? image.descriptor.digest;
   return [{ where: `Docker, as ${named.join(", ") || id}`, look: `docker run --rm ${named[0] ?? id}` }];
 }
 
 async function writeArchive(
-  chunks: AsyncIterable<Uint8Array>,
+  parts: AsyncIterable<TarPart>,
   output: Output,
   { signal, look }: { readonly signal: AbortSignal; readonly look: string },
 ): Promise<readonly Place[]> {
   const { dest = "-" } = output;
   if (isStreamed(output)) {
-    await writeStream(process.stdout, chunks, signal);
+    await writeStream(process.stdout, parts, signal);
     return [{ where: "standard output", look: undefined }];
   }
-  await writeFileWhole(dest, chunks, signal);
+  await writeFileWhole(dest, parts, signal);
   return [{ where: `archive ${dest}`, look }];
 }
 

@@ -124,6 +124,7 @@ export function createImageContent(layers: readonly RootfsLayer[], options: Buil
     },
     fetch: (descriptor, transfer) => sourceOf(descriptor).fetch(descriptor, transfer),
     read: (descriptor, transfer) => readChunks(sourceOf(descriptor), descriptor, transfer),
+    file: ({ digest }) => store.blobPath(digest),
   };
 }
 

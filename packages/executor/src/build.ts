@@ -43,6 +43,8 @@ export interface BuildResult {
   /** All that `descriptor` leads to; a base's layers are fetched where they are when they are asked for. */
   readonly content: ContentSource;
   readonly counts: BuildCounts;
+  /** Keeps what later builds profit from, beside whatever is done with the image; to be waited for. Never rejects. */
+  remember(): Promise<void>;
 }
 
 /** Steps that make a layer: all, those found in a cache, those that ran. */
@@ -81,20 +83,30 @@ export async function build(graphs: readonly BuildGraph[], options: BuildOptions
   const keepRecords = options.store.recall(lineageName(options));
   options.cache.foresee(() => planSteps(graphs, workOf));
   const builds = graphs.map(async (graph) => assembleImage(graph, await resolve(graph.target.step), session.options));
+  const remember = async (): Promise<void> => {
+    for (const task of session.afterwards) await orWarn(task, options, "The next build reads its context again");
+    await orWarn(() => session.explainer.save(), options);
+    keepRecords();
+  };
   try {
     const images = await Promise.all(builds);
-    return { ...(await assembleIndex(images, session.options)), images, counts };
+    const image = await assembleIndex(images, session.options);
+    await close(session);
+    return { ...image, images, counts, remember };
   } catch (error) {
     failure.abort(new StepError("CANCELLED", "Cannot go on: another step failed"));
     await Promise.allSettled(builds);
+    await close(session);
+    await remember();
     throw options.signal.aborted
       ? new StepError("CANCELLED", "Cannot finish the build: it was cancelled", { cause: error })
       : error;
-  } finally {
-    await Promise.allSettled(session.background);
-    await Promise.all([session.closeRunner(), orWarn(() => session.explainer.save(), options)]);
-    keepRecords();
   }
+}
+
+async function close(session: Session): Promise<void> {
+  await Promise.allSettled(session.background);
+  await session.closeRunner();
 }
 
 type Counts = { -readonly [Name in keyof BuildCounts]: BuildCounts[Name] };
@@ -120,10 +132,12 @@ export function createSession(
     selectSnapshotter(options.snapshotter, await options.store.makeTemporaryDirectory("mounts")),
   );
   const contexts = new Map<string, OpenContext>();
+  const afterwards: Session["afterwards"] = [];
   return {
     options,
     packsEarly,
     background: new Set(),
+    afterwards,
     runner: () => (selected ??= selectRunner(options.runner)),
     async closeRunner() {
       const [result] = await Promise.allSettled([selected]);
@@ -136,7 +150,13 @@ export function createSession(
     semaphore: createSemaphore(options.concurrency),
     making: new Map(),
     context(name) {
-      const known = contexts.get(name) ?? openContext(name, { contexts: options.contexts, memo: options.store.memo });
+      const known =
+        contexts.get(name) ??
+        openContext(name, {
+          contexts: options.contexts,
+          memo: options.store.memo,
+          later: (task) => void afterwards.push(task),
+        });
       contexts.set(name, known);
       return known;
     },

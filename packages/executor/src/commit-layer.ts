@@ -1,5 +1,5 @@
 import type { RecordLayer } from "@varve/cache";
-import { type Entry, packLayer, type PackedLayer } from "@varve/layer";
+import { type Entry, orderEntries, packOrdered, type PackedLayer } from "@varve/layer";
 import { lineageOf, openEarlierSegments, rememberSegments } from "./earlier-segments.ts";
 import { storeLayerIndex } from "./layers.ts";
 import type { LayerStep } from "./resolve.ts";
@@ -24,10 +24,19 @@ export async function packStep(
   entries: readonly Entry[],
   options: BuildOptions,
 ): Promise<PackedLayer> {
+  return packInOrder(step, orderEntries(entries), options);
+}
+
+/** The same of entries that come in the order of a layer. */
+export async function packInOrder(
+  step: LayerStep,
+  entries: Iterable<Entry>,
+  options: BuildOptions,
+): Promise<PackedLayer> {
   const { store, compression, signal } = options;
   const lineage = lineageOf(step, options);
   const earlier = await openEarlierSegments(lineage, options);
-  const packed = await packLayer(entries, {
+  const packed = await packOrdered(entries, {
     store: store.content,
     compression,
     signal,

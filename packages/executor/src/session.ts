@@ -66,6 +66,8 @@ export interface Session {
   readonly packsEarly: boolean;
   /** Work that nobody waits for; the build does not end before it. */
   readonly background: Set<Promise<unknown>>;
+  /** Work that serves later builds only: it is done while the image is exported. */
+  readonly afterwards: (() => Promise<void>)[];
   /** Steps that are being made now, by key: two platforms' graphs make a common step once. */
   readonly making: Map<CacheKey, Promise<MadeLayer>>;
 }

@@ -1,5 +1,5 @@
 import { constants, deflateRawSync, inflateRawSync, zstdCompressSync, zstdDecompressSync } from "node:zlib";
-import type { TarSums } from "./tar-sums.ts";
+import type { TarSums, WantedSums } from "./tar-sums.ts";
 
 /** How a layer's segments are compressed. Levels: gzip 1 to 9, default 4; zstd 1 to 19, default 3. */
 export interface Compression {
@@ -8,7 +8,7 @@ export interface Compression {
 }
 
 /** What a blob has besides its segments, which are compressed by themselves: `header` before, `trailer` behind them. */
-export interface BlobFrame {
+export interface BlobFrame extends WantedSums {
   /** Image spec, layer.md. */
   readonly mediaType: string;
   readonly header: Uint8Array;
@@ -71,11 +71,11 @@ export function decompressSegment(
 export function createBlobFrame({ type }: Compression): BlobFrame {
   switch (type) {
     case "gzip":
-      return { mediaType: `${mediaType}+gzip`, header: gzipHeader, trailer: gzipTrailer };
+      return { mediaType: `${mediaType}+gzip`, header: gzipHeader, trailer: gzipTrailer, needsCrc: true };
     case "zstd":
-      return { mediaType: `${mediaType}+zstd`, header: nothing, trailer: () => nothing };
+      return { mediaType: `${mediaType}+zstd`, header: nothing, trailer: () => nothing, needsCrc: false };
     case "none":
-      return { mediaType, header: nothing, trailer: () => nothing };
+      return { mediaType, header: nothing, trailer: () => nothing, needsCrc: false };
     default:
       return type satisfies never;
   }

@@ -24,9 +24,11 @@ interface Draft {
  * Whoever is done with a segment's buffer may `recycle` it.
  * @throws LayerError `SOURCE_MISSING`, `FILE_CHANGED` where bytes in memory are not what the entry says.
  */
-export function* cutSegments(entries: readonly Entry[], onPlace: OnPlace): Generator<DraftSegment> {
+export function* cutSegments(entries: Iterable<Entry>, onPlace: OnPlace): Generator<DraftSegment> {
   let draft = startDraft(0);
-  for (const [position, entry] of entries.entries()) {
+  let position = -1;
+  for (const entry of entries) {
+    position += 1;
     if (startsSegment(entry, draft.buffer.length)) draft = yield* cut(draft);
     draft.buffer.append(encodeHeader(entry));
     if (entry.type !== "file") continue;

@@ -2,6 +2,7 @@ import { createHash, type Hash } from "node:crypto";
 import type { Digest } from "@varve/oci";
 import type { Entry } from "./entry.ts";
 import type { IndexEntry } from "./layer-index.ts";
+import { comparePaths } from "./order-entries.ts";
 import { explainProblem, fileChanged } from "./read-content.ts";
 import type { SegmentDone, SlotProblem } from "./segment-work.ts";
 import { digestLength, type Slot } from "./slots.ts";
@@ -23,16 +24,23 @@ interface OpenFile {
 
 /** Collects what is learnt of a layer's files while it is written: where they are in the tar, and their digests. */
 export class FileLedger {
-  readonly #entries: readonly Entry[];
+  readonly #entries: Entry[] = [];
   /** By position; for files. */
   readonly #digests: (Digest | undefined)[] = [];
-  readonly #places: Float64Array;
+  readonly #places: number[] = [];
   /** Files that came in part so far. */
   readonly #open = new Map<number, OpenFile>();
 
-  constructor(entries: readonly Entry[]) {
-    this.#entries = entries;
-    this.#places = new Float64Array(entries.length);
+  /** Gives entries on, and keeps them. @throws Error where one does not stand in the order of a layer. */
+  *record(entries: Iterable<Entry>): Generator<Entry> {
+    let before = "";
+    for (const entry of entries) {
+      if (comparePaths(before, entry.path) > 0) throw new Error(`Cannot pack "${entry.path}" after "${before}"`);
+      before = entry.path;
+      this.#entries.push(entry);
+      this.#places.push(0);
+      yield entry;
+    }
   }
 
   place(position: number, tarOffset: number): void {

@@ -15,6 +15,19 @@ export function sortEntries<T extends Entry>(entries: readonly T[]): readonly T[
   return isOrdered(entries, compare) ? entries : entries.toSorted(compare);
 }
 
+/**
+ * The turns of what a directory holds, in the order of a layer: each has one under its name, and a directory another one
+ * under its name and "/", for what is below it. Names such as "a-b" stand between "a" and "a/".
+ */
+export function orderTurns(names: Iterable<string>, isDirectory: (name: string) => boolean): readonly string[] {
+  const turns: string[] = [];
+  for (const name of names) {
+    turns.push(name);
+    if (isDirectory(name)) turns.push(`${name}/`);
+  }
+  return turns.some((turn) => surrogate.test(turn)) ? turns.sort(comparePaths) : turns.sort();
+}
+
 /** Negative, zero or positive as the UTF-8 bytes of `a` sort before, with or after those of `b`. */
 export function comparePaths(a: string, b: string): number {
   if (a === b) return 0;

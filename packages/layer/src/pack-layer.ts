@@ -80,26 +80,35 @@ const mostUnwritten = 2;
  * `ENTRY_UNSUPPORTED`; the store then holds nothing of the layer.
  */
 export async function packLayer(entries: readonly Entry[], options: PackOptions): Promise<PackedLayer> {
-  const ordered = orderEntries(entries);
+  return packOrdered(orderEntries(entries), options);
+}
+
+/**
+ * The same of entries that come in the order of a layer, each when there is work for it: whoever finds them goes on
+ * while threads read and compress those that came before. Of hard links the first path is the file.
+ * @throws also what `entries` throw, and Error where they are not in order.
+ */
+export async function packOrdered(entries: Iterable<Entry>, options: PackOptions): Promise<PackedLayer> {
   const { concurrency } = options;
-  const isHere = isSmall(ordered);
+  const { isHere, all } = lookAhead(entries);
+  const frame = createBlobFrame(options.compression);
   const writer = await options.store.openWriter();
   const packing: Packing = {
-    frame: createBlobFrame(options.compression),
+    frame,
     writer,
     options,
-    ledger: new FileLedger(ordered),
+    ledger: new FileLedger(),
     run: isHere ? runHere : (work) => segmentInWorker(work, concurrency),
     pending: [],
     segments: [],
     segmentDigests: [],
-    sums: isHere ? sumHere() : sumInWorker(concurrency),
+    sums: isHere ? sumHere(frame) : sumInWorker(frame, concurrency),
     blobLength: 0,
     reused: 0,
     unwritten: [],
   };
   try {
-    return await packOrdered(ordered, packing);
+    return await packAll(all, packing);
   } catch (error) {
     await Promise.allSettled([...packing.unwritten, ...packing.pending.map(({ done }) => done)]);
     packing.sums.drop();
@@ -108,9 +117,21 @@ export async function packLayer(entries: readonly Entry[], options: PackOptions)
   }
 }
 
-function isSmall(entries: readonly Entry[]): boolean {
-  if (entries.length >= smallCount) return false;
-  return entries.reduce((sum, entry) => sum + entry.size, 0) < smallBytes;
+/** All entries again, and whether they are so few that no thread is needed. */
+function lookAhead(entries: Iterable<Entry>): { readonly isHere: boolean; readonly all: Iterable<Entry> } {
+  const rest = join([entries]);
+  const first: Entry[] = [];
+  for (let bytes = 0; first.length < smallCount && bytes < smallBytes;) {
+    const next = rest.next();
+    if (next.done === true) return { isHere: true, all: first };
+    first.push(next.value);
+    bytes += next.value.size;
+  }
+  return { isHere: false, all: join([first, rest]) };
+}
+
+function* join(parts: readonly Iterable<Entry>[]): Generator<Entry> {
+  for (const part of parts) yield* part;
 }
 
 async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
@@ -118,11 +139,11 @@ async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
   return doSegment(work);
 }
 
-async function packOrdered(entries: readonly Entry[], packing: Packing): Promise<PackedLayer> {
+async function packAll(entries: Iterable<Entry>, packing: Packing): Promise<PackedLayer> {
   const { frame, options, pending, ledger } = packing;
   const limit = (options.concurrency ?? defaultConcurrency) + 2;
   await writePart(packing, frame.header);
-  for (const draft of cutSegments(entries, (position, tarOffset) => ledger.place(position, tarOffset))) {
+  for (const draft of cutSegments(ledger.record(entries), (position, tarOffset) => ledger.place(position, tarOffset))) {
     start(packing, draft);
     if (pending.length >= limit) await finishFirst(packing);
   }

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, type BigIntStats } from "node:fs";
 import type { Entry, EntryType } from "./entry.ts";
 import { LayerError } from "./errors.ts";
-import { comparePaths } from "./order-entries.ts";
+import { orderTurns } from "./order-entries.ts";
 import { readXattrs } from "./xattrs.ts";
 
 /** A path of a directory tree, with what tells whether its file is still the one that was looked at. */
@@ -39,8 +39,6 @@ interface Scan {
   readonly options: ScanOptions;
   readonly entries: ScannedEntry[];
 }
-
-const surrogate = /[\ud800-\udfff]/;
 
 /**
  * Every path beneath a directory, in the order of a layer; the directory itself left out. Links are not followed, hard
@@ -96,9 +94,9 @@ function scanChildren(scan: Scan, directory: string): void {
   scan.options.signal?.throwIfAborted();
   const found = scanNames(scan, directory);
   const places = new Map<string, number>();
-  for (const visit of orderVisits(visitsOf(found))) {
-    const isSelf = !visit.endsWith("/");
-    const name = isSelf ? visit : visit.slice(0, -1);
+  for (const turn of orderTurns(found.keys(), (name) => found.get(name)?.entry.type === "directory")) {
+    const isSelf = !turn.endsWith("/");
+    const name = isSelf ? turn : turn.slice(0, -1);
     const scanned = found.get(name);
     if (scanned === undefined) continue;
     if (!isSelf) scanBeneath(scan, scanned, places.get(name));
@@ -122,23 +120,6 @@ function scanBeneath(scan: Scan, { entry, choice }: Scanned, place: number | und
   scanChildren(scan, entry.path);
   const isEmpty = scan.entries.length === before;
   if (choice === "pass" && isEmpty && place !== undefined) scan.entries.splice(place, 1);
-}
-
-function visitsOf(found: ReadonlyMap<string, Scanned>): string[] {
-  const visits: string[] = [];
-  for (const [name, { entry }] of found) {
-    visits.push(name);
-    if (entry.type === "directory") visits.push(`${name}/`);
-  }
-  return visits;
-}
-
-/**
- * A directory's own turn comes under its name, that of what it holds under its name and "/": names such as "a-b" stand
- * between "a" and "a/", and so the walk gives the order of a layer.
- */
-function orderVisits(visits: string[]): readonly string[] {
-  return visits.some((visit) => surrogate.test(visit)) ? visits.sort(comparePaths) : visits.sort();
 }
 
 function scanOne(scan: Scan, path: string): Scanned | undefined {

@@ -6,7 +6,7 @@ import type { Memory, SegmentBuffer } from "./segment-buffer.ts";
 /** What is known of a tar by all its bytes. */
 export interface TarSums {
   readonly diffId: Digest;
-  /** CRC-32 as gzip has it. */
+  /** CRC-32 as gzip has it; 0 where nobody needs it. */
   readonly crc: number;
   /** Bytes. */
   readonly length: number;
@@ -22,15 +22,25 @@ export interface TarSummation {
   drop(): void;
 }
 
+/** Which sums are wanted besides the diffId. */
+export interface WantedSums {
+  readonly needsCrc: boolean;
+}
+
 /** Adds bytes up. */
 class TarSum {
+  readonly #needsCrc: boolean;
   readonly #hash: Hash = createHash("sha256");
   #crc = 0;
   #length = 0;
 
+  constructor({ needsCrc }: WantedSums) {
+    this.#needsCrc = needsCrc;
+  }
+
   add(bytes: Uint8Array): void {
     this.#hash.update(bytes);
-    this.#crc = crc32(bytes, this.#crc);
+    if (this.#needsCrc) this.#crc = crc32(bytes, this.#crc);
     this.#length += bytes.length;
   }
 
@@ -40,7 +50,7 @@ class TarSum {
 }
 
 /** A part of that work for a thread, which keeps the sums of each tar by its number. */
-export interface SumWork {
+export interface SumWork extends WantedSums {
   readonly tar: number;
   /** Undefined at the end, when the sums are asked for. */
   readonly memory: Memory | undefined;
@@ -50,8 +60,8 @@ export interface SumWork {
 const sums = new Map<number, TarSum>();
 
 /** Does the part. */
-export function doSum({ tar, memory, length }: SumWork): TarSums | undefined {
-  const sum = sums.get(tar) ?? new TarSum();
+export function doSum({ tar, memory, length, needsCrc }: SumWork): TarSums | undefined {
+  const sum = sums.get(tar) ?? new TarSum({ needsCrc });
   sums.set(tar, sum);
   if (memory !== undefined) {
     sum.add(new Uint8Array(memory.tar, 0, length));
@@ -62,8 +72,8 @@ export function doSum({ tar, memory, length }: SumWork): TarSums | undefined {
 }
 
 /** Sums of a tar, made in this thread. */
-export function sumHere(): TarSummation {
-  const sum = new TarSum();
+export function sumHere(wanted: WantedSums): TarSummation {
+  const sum = new TarSum(wanted);
   return {
     async add({ bytes }) {
       sum.add(bytes);

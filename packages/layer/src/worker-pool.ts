@@ -1,9 +1,11 @@
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import type { CopyDone, CopyPiece, CopyWork } from "./copy-work.ts";
 import type { DigestedPath, FilesToDigest } from "./digest-work.ts";
+import type { Digest } from "@varve/oci";
 import type { SegmentDone, SegmentWork, SlotProblem } from "./segment-work.ts";
-import type { SumWork, TarSummation, TarSums } from "./tar-sums.ts";
+import type { SumWork, TarSummation, TarSums, WantedSums } from "./tar-sums.ts";
 
 /** Threads where the caller does not say how many. */
 export const defaultConcurrency: number = availableParallelism();
@@ -12,9 +14,9 @@ export const defaultConcurrency: number = availableParallelism();
  * What a worker is sent, and answers in the same form. Files and their digests as JSON: thousands of small objects are
  * cloned at several times the cost.
  */
-export type WorkMessage = SegmentWork | SumWork | string;
+export type WorkMessage = SegmentWork | SumWork | CopyWork | string;
 /** What a worker answers. */
-export type DoneMessage = SegmentDone | SlotProblem | TarSums | undefined | string;
+export type DoneMessage = SegmentDone | SlotProblem | TarSums | CopyDone | undefined | string;
 
 interface Thread {
   readonly worker: Worker;
@@ -32,8 +34,9 @@ interface Pending {
 }
 
 const threads: Thread[] = [];
-/** Tars that were summed up so far. */
+/** Tars that were summed up, and files that were copied so far. */
 let tars = 0;
+let copies = 0;
 
 /** Starts the threads, for who is going to need them soon: it takes them a while. */
 export function startThreads(): void {
@@ -49,14 +52,40 @@ export async function segmentInWorker(
 }
 
 /** Has one worker thread, beside its other work, sum up a tar. */
-export function sumInWorker(concurrency: number = defaultConcurrency): TarSummation {
+export function sumInWorker({ needsCrc }: WantedSums, concurrency: number = defaultConcurrency): TarSummation {
   const thread = leastBusy(concurrency);
   const tar = (tars += 1);
-  const end = async (): Promise<TarSums> => (await ask(thread, { tar, memory: undefined, length: 0 })) as TarSums;
+  const end = async (): Promise<TarSums> =>
+    (await ask(thread, { tar, memory: undefined, length: 0, needsCrc })) as TarSums;
   return {
     async add({ memory, length }) {
-      await ask(thread, { tar, memory, length });
+      await ask(thread, { tar, memory, length, needsCrc });
     },
+    finish: end,
+    drop: () => void end().catch(() => undefined),
+  };
+}
+
+/** A file that a thread copies piece by piece. */
+export interface Copying {
+  add(piece: CopyPiece): Promise<CopyDone>;
+  /** The sha256 of all pieces. */
+  finish(): Promise<Digest>;
+  /** Forgets it, where nobody wants the digest. */
+  drop(): void;
+}
+
+/** Has one worker thread copy a file. */
+export function copyInWorker(): Copying {
+  const thread = leastBusy(defaultConcurrency);
+  const copy = (copies += 1);
+  const end = async (): Promise<Digest> => {
+    const { digest } = (await ask(thread, { copy, piece: undefined })) as CopyDone;
+    if (digest === undefined) throw new Error("Cannot copy: no digest came of it");
+    return digest;
+  };
+  return {
+    add: async (piece) => (await load(thread, { copy, piece })) as CopyDone,
     finish: end,
     drop: () => void end().catch(() => undefined),
   };

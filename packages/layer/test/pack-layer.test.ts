@@ -3,7 +3,17 @@ import { join } from "node:path";
 import { gunzipSync } from "node:zlib";
 import { type BlobWriter, createMemoryStore, type Digest, digestOf, type IngestStore } from "@varve/oci";
 import { describe, expect, test } from "vitest";
-import { digestFiles, joinHardlinks, packLayer, scanDirectory, type SegmentReuse, treeDigest } from "../src/index.ts";
+import {
+  digestFiles,
+  type Entry,
+  joinHardlinks,
+  orderEntries,
+  packLayer,
+  packOrdered,
+  scanDirectory,
+  type SegmentReuse,
+  treeDigest,
+} from "../src/index.ts";
 import { describeTree, directory, entry, everything, file, pack, scratch, sh } from "./scratch.ts";
 import { fc, test as law } from "./laws.ts";
 
@@ -196,6 +206,31 @@ describe("packLayer()", () => {
     const options = { store: touching, compression: { type: "none" }, concurrency: 1 } as const;
     await expect(packLayer(entries, options)).rejects.toMatchObject({ code: "FILE_CHANGED" });
     closeSync(writing);
+  });
+
+  test.each([1, 2, 4])(
+    "makes the same of entries that come one after the other, in %i threads",
+    async (concurrency) => {
+      const entries = orderEntries([...manyFiles(), file("large", "bytes ".repeat(2_000_000))]);
+      const store = createMemoryStore();
+      const packed = await packOrdered(entries.values(), { store, compression: { type: "gzip" }, concurrency });
+      expect(packed).toEqual(await packLayer(entries, { store, compression: { type: "gzip" }, concurrency: 3 }));
+    },
+  );
+
+  test.each([
+    ["fail after a few", 10, "no more entries"],
+    ["fail after many", 3000, "no more entries"],
+    ["come in another order", 3000, 'Cannot pack "a" after'],
+  ])("leaves nothing where entries %s", async (_what, count, message) => {
+    function* found(): Generator<Entry> {
+      for (let each = 0; each < count; each += 1) yield file(`file-${String(each).padStart(5, "0")}`, "x".repeat(2000));
+      if (message.startsWith("Cannot")) yield file("a", "a");
+      throw new Error("no more entries");
+    }
+    const { store, committed } = watchedStore();
+    await expect(packOrdered(found(), { store, compression: { type: "zstd" } })).rejects.toThrow(message);
+    expect(committed()).toBe(0);
   });
 
   test("ends with the signal's reason", async () => {

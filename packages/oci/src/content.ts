@@ -22,6 +22,8 @@ export interface ContentSource {
    * it longer copies it.
    */
   read?(descriptor: Descriptor, options?: TransferOptions): AsyncIterable<Uint8Array>;
+  /** Optional power: the file of this machine that should hold the content. Whoever reads it there verifies it. */
+  file?(descriptor: Descriptor): string | undefined;
 }
 
 /** Somewhere content can be kept. */

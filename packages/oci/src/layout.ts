@@ -125,10 +125,11 @@ class DirectoryLayout implements Layout {
 
   read(descriptor: Descriptor, { signal }: TransferOptions = {}): AsyncIterable<Uint8Array> {
     if (descriptor.size <= SMALL) return verifyContent(descriptor, this.#readSmall(descriptor, signal));
-    const buffer = Buffer.allocUnsafe(CHUNK);
+    const buffers = [Buffer.allocUnsafe(CHUNK), Buffer.allocUnsafe(CHUNK)];
+    let next = 0;
     return verifyContent(
       descriptor,
-      this.#readBlob(descriptor, () => buffer, signal),
+      this.#readBlob(descriptor, () => buffers[(next ^= 1)]!, signal),
     );
   }
 
@@ -142,16 +143,18 @@ class DirectoryLayout implements Layout {
     if (bytes.length > 0) yield bytes;
   }
 
-  /** The blob's bytes, each time in the buffer that it is given. */
+  /** The blob's bytes, each time in the buffer that it is given; reads ahead by one while the last one is used. */
   async *#readBlob(descriptor: Descriptor, bufferOf: () => Buffer, signal?: AbortSignal): AsyncGenerator<Uint8Array> {
     signal?.throwIfAborted();
     await using file = await open(this.blobPath(descriptor.digest)).catch((cause: NodeJS.ErrnoException) => {
       throw cause.code === "ENOENT" ? blobUnknown(descriptor) : cause;
     });
-    for (;;) {
+    for (let ahead = file.read(bufferOf()); ;) {
+      const { bytesRead, buffer } = await ahead;
       signal?.throwIfAborted();
-      const { bytesRead, buffer } = await file.read(bufferOf());
       if (bytesRead === 0) return;
+      ahead = file.read(bufferOf());
+      ahead.catch(() => undefined);
       yield buffer.subarray(0, bytesRead);
     }
   }

@@ -7,6 +7,7 @@ import {
   writeFileWhole,
   writeStream,
 } from "@varve/executor";
+import type { TarPart } from "@varve/layer";
 import { type Digest, formatReference, isIndexMediaType, type Platform, resolveImage } from "@varve/oci";
 import type { Command } from "../command.ts";
 import { UsageError } from "../errors.ts";
@@ -100,7 +101,7 @@ async function createArchive(
   images: readonly NamedImage[],
   format: Format,
   { store, signal }: Omit<Collecting, "platform">,
-): Promise<AsyncIterable<Uint8Array>> {
+): Promise<AsyncIterable<TarPart>> {
   switch (format) {
     case "docker":
       return saveDockerArchive(images, signal);

@@ -22,6 +22,8 @@ export interface SelectionQuery {
   /** All that `select` depends on besides the tree. */
   readonly words: readonly string[];
   readonly select: (tree: ContextTree) => readonly SelectedRoot[];
+  /** Reads what was selected as it is found, for the sake of more than its digests; or nothing, and asks for no child. */
+  readonly readFirst?: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
   /** Reads all files that were selected for the sake of more than their digests, or nothing. */
   readonly read?: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
 }
@@ -36,9 +38,9 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
   const recalled = await memo.recall();
   if (recalled === undefined) {
     const started = timeNow();
-    const { roots, tree } = await walk(context, query);
+    const { roots, tree, isRead } = await walk(context, query);
     const digest = selectionDigest(roots);
-    await memo.remember(digest, tree.seen(), started);
+    await keep(context, { isRead, task: () => memo.remember(digest, tree.seen(), started) });
     return { digest, walked: roots, roots: async () => roots };
   }
   let loading: Promise<readonly SelectedRoot[]> | undefined;
@@ -50,17 +52,38 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
   return { digest: recalled, walked: undefined, roots: () => (loading ??= load()) };
 }
 
-async function walk(
+interface Walked {
+  readonly roots: readonly SelectedRoot[];
+  readonly tree: ContextTree;
+  /** Whether the files were read for more than their digests. */
+  readonly isRead: boolean;
+}
+
+/** Then what is selected is the last work of its step; otherwise it begins now, and needs the memory. */
+async function keep(
   context: OpenContext,
-  query: SelectionQuery,
-): Promise<{ readonly roots: readonly SelectedRoot[]; readonly tree: ContextTree }> {
+  { isRead, task }: { readonly isRead: boolean; readonly task: () => Promise<void> },
+): Promise<void> {
+  if (isRead) context.later(task);
+  else await task();
+}
+
+async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked> {
   const tree = createContextTree(context.source);
+  const started = timeNow();
   const selected = query.select(tree);
+  const found = await query.readFirst?.(selected);
   const files = selected.flatMap((root) => filesOf(root, tree));
-  const digests = await context.digests.digestAll(files, async () => query.read?.(selected));
-  await context.digests.save();
+  let isRead = false;
+  const read = async (): Promise<ReadFiles | undefined> => {
+    const files = found ?? (await query.read?.(selected));
+    isRead = files !== undefined;
+    return files;
+  };
+  const digests = await context.digests.digestAll(files, { read, started });
+  await keep(context, { isRead, task: () => context.digests.save() });
   const next = digests.values();
-  return { roots: selected.map((root) => complete(root, next)), tree };
+  return { roots: selected.map((root) => complete(root, next)), tree, isRead };
 }
 
 /** The files of a root, in the order of its entries. */
@@ -80,7 +103,7 @@ function filesOf({ entry, children }: SelectedRoot, tree: ContextTree): readonly
 /** `digests` gives those of the files in the same order. */
 function complete(root: SelectedRoot, digests: Iterator<Digest>): SelectedRoot {
   const entry = withDigest(root.entry, digests);
-  return { ...root, entry, children: root.children.map((child) => withDigest(child, digests)) };
+  return { ...root, entry, children: Array.from(root.children, (child) => withDigest(child, digests)) };
 }
 
 function withDigest(entry: Entry, digests: Iterator<Digest>): Entry {

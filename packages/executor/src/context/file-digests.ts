@@ -9,10 +9,10 @@ import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
 /** Digests of a context's files, remembered from build to build by what lstat says of them. */
 export interface FileDigests {
   /**
-   * The digests of files, in their order. Where many are unknown, `read` is asked first.
+   * The digests of files, in their order.
    * @throws StepError `CONTEXT_CHANGED`, `CONTEXT_INVALID`.
    */
-  digestAll(files: readonly ContextFile[], read?: () => Promise<ReadFiles | undefined>): Promise<readonly Digest[]>;
+  digestAll(files: readonly ContextFile[], reading?: Reading): Promise<readonly Digest[]>;
   /** Stores what was learnt, for the next build. */
   save(): Promise<void>;
 }
@@ -24,6 +24,14 @@ export interface ContextFile {
   readonly stamp: FileStamp;
   /** What its digest is known by where it is read together with others. */
   readonly content?: Entry["content"] | undefined;
+}
+
+/** How files are read whose digests are not known. */
+export interface Reading {
+  /** Asked first where they are many. */
+  readonly read: () => Promise<ReadFiles | undefined>;
+  /** A time before any of them was read: nanoseconds since 1970. */
+  readonly started: bigint;
 }
 
 /** Digests of files that were read, by their contents. */
@@ -53,13 +61,13 @@ export function openFileDigests(source: ContextSource, memo: Memo): FileDigests 
   let saved = 0;
   const load = (): Promise<Remembered> => (known ??= loadTable(memo, name));
   return {
-    async digestAll(files, read) {
+    async digestAll(files, reading) {
       const remembered = await load();
       const found = files.map(({ path, stamp }) => find(path) ?? remembered.find(path, stamp));
       const missing = files.filter((_, position) => found[position] === undefined);
       if (missing.length === 0) return found as readonly Digest[];
-      const started = timeNow();
-      const digests = await readMissing(source, missing, read);
+      const started = reading?.started ?? timeNow();
+      const digests = await readMissing(source, missing, reading?.read);
       batches.push({ files: missing, digests, started });
       let next = 0;
       return found.map((digest) => digest ?? digests[next++]!);

@@ -10,6 +10,8 @@ export interface OpenContext {
   readonly source: ContextSource;
   readonly digests: FileDigests;
   readonly memo: Memo;
+  /** Has `task` done once the image is made: it serves later builds only. */
+  later(task: () => Promise<void>): void;
   /** What is selected by the same words is selected once. */
   select(query: SelectionQuery): Promise<ContextSelection>;
 }
@@ -17,7 +19,13 @@ export interface OpenContext {
 /** Opens the context of this name. @throws StepError `CONTEXT_INVALID` where there is none. */
 export function openContext(
   name: string,
-  { contexts, memo }: { readonly contexts: ReadonlyMap<string, ContextSource>; readonly memo: Memo },
+  {
+    contexts,
+    memo,
+    later,
+  }: Pick<OpenContext, "memo" | "later"> & {
+    readonly contexts: ReadonlyMap<string, ContextSource>;
+  },
 ): OpenContext {
   const source = contexts.get(name);
   if (source === undefined) throw contextMissing(name);
@@ -26,6 +34,7 @@ export function openContext(
     source,
     digests: openFileDigests(source, memo),
     memo,
+    later,
     select(query) {
       const key = JSON.stringify(query.words);
       const known = selections.get(key) ?? selectInContext(context, query);

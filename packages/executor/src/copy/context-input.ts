@@ -31,6 +31,6 @@ function contextEntries(source: string, roots: readonly SelectedRoot[]): Entry[]
   return roots.flatMap(({ entry, children, parents }) => {
     const top = isPlain && !parents ? cleanPath(source) : entry.path;
     if (top === "") return [{ ...entry, path: "." }, ...children];
-    return [{ ...entry, path: top }, ...children.map((child) => ({ ...child, path: `${top}/${child.path}` }))];
+    return [{ ...entry, path: top }, ...Array.from(children, (child) => ({ ...child, path: `${top}/${child.path}` }))];
   });
 }

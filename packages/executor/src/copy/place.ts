@@ -1,5 +1,5 @@
 import type { Entry, FileTree } from "@varve/layer";
-import { resolvePath } from "@varve/layer";
+import { orderEntries, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { Chmod } from "./mode.ts";
 import type { Owner } from "./owner.ts";
@@ -27,18 +27,40 @@ const DIRECTORY_MODE = 0o755;
  * @throws StepError `COPY_INVALID` where a directory would replace a file or the reverse.
  */
 export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: Placement): void {
+  for (const _ of placeChildren(tree, root, placement)) continue;
+}
+
+/**
+ * Does the same for a directory whose children come in the order of a layer, on a tree where nothing is written yet:
+ * gives all entries that the tree will have, in that order, each as soon as its child is there.
+ * @throws StepError as above.
+ */
+export function* placeInOrder(tree: StagedTree, root: SelectedRoot, placement: Placement): Generator<Entry> {
+  let isFirst = true;
+  for (const entry of placeChildren(tree, root, placement)) {
+    // With the first come the directories above it.
+    if (isFirst) yield* orderEntries(tree.entries());
+    else yield entry;
+    isFirst = false;
+  }
+  if (isFirst) yield* orderEntries(tree.entries());
+}
+
+/** Gives what it writes for each child, or for the file that the root is. */
+function* placeChildren(tree: StagedTree, root: SelectedRoot, placement: Placement): Generator<Entry> {
   const target = prepareDestination(tree, root, placement);
   const links = new Map<string, string>();
   if (root.entry.type !== "directory") {
-    writeEntry(tree, root.entry, { path: target, placement, links });
+    yield writeEntry(tree, root.entry, { path: target, placement, links });
     return;
   }
   for (const child of root.children) {
     const path = target === "" ? child.path : `${target}/${child.path}`;
     const existing = root.parents ? tree.lookup(path) : undefined;
     // With --parents BuildKit changes the mode of a directory that is there, and leaves its owner alone.
-    if (child.type === "directory" && existing?.type === "directory") tree.write({ ...existing, mode: child.mode });
-    else writeEntry(tree, child, { path, placement, links });
+    if (child.type === "directory" && existing?.type === "directory")
+      yield tree.write({ ...existing, mode: child.mode });
+    else yield writeEntry(tree, child, { path, placement, links });
   }
 }
 
@@ -94,7 +116,7 @@ interface WriteContext {
   readonly links: Map<string, string>;
 }
 
-function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: WriteContext): void {
+function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: WriteContext): Entry {
   const existing = tree.lookup(path);
   if (entry.type === "directory") {
     if (existing !== undefined && existing.type !== "directory") throw notDirectory(path);
@@ -105,7 +127,7 @@ function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: 
   }
   const first = linkTarget(entry, path, links);
   const placed = changeEntry(entry, path, placement);
-  tree.write(first === undefined ? placed : { ...placed, type: "hardlink", linkname: first, size: 0 });
+  return tree.write(first === undefined ? placed : { ...placed, type: "hardlink", linkname: first, size: 0 });
 }
 
 /** The path of the first name that the same file was given in this copy; remembers this one where there is none. */

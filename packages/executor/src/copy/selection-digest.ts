@@ -31,5 +31,5 @@ function* entriesOf(roots: readonly SelectedRoot[]): Generator<Entry> {
 
 function* placeBelow({ entry, children }: SelectedRoot, top: string): Generator<Entry> {
   yield { ...entry, path: top };
-  for (const child of sortEntries(children)) yield { ...child, path: `${top}/${child.path}` };
+  for (const child of sortEntries([...children])) yield { ...child, path: `${top}/${child.path}` };
 }

@@ -1,6 +1,6 @@
 import { createIgnoreMatcher, createPathMatcher, parseDockerignore } from "@varve/dockerfile";
 import type { Entry, FileTree } from "@varve/layer";
-import { resolvePath } from "@varve/layer";
+import { orderTurns, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
 
 /** One thing that a source names: a file, or a directory with all that is selected in it. */
@@ -9,8 +9,11 @@ export interface SelectedRoot {
   readonly name: string;
   /** The entry itself; a symlink that the source named was followed. */
   readonly entry: Entry;
-  /** Of a directory: what is below it, parents first, paths relative to it. */
-  readonly children: readonly Entry[];
+  /**
+   * Of a directory: what is below it, parents first, paths relative to it. May be looked for as it is asked for, once,
+   * and then comes in the order of a layer.
+   */
+  readonly children: Iterable<Entry>;
   /** Of `--parents`: children may come without their directories' own selection, which are then made as they are in the source. */
   readonly parents: boolean;
 }
@@ -92,17 +95,67 @@ function createFilter(patterns: readonly string[]): Filter | undefined {
 }
 
 /** Entries below `root` that are not excluded, parents first; an excluded directory comes only with what is selected in it. */
-function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined): Entry[] {
+function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined): Iterable<Entry> {
+  return exclude === undefined ? lookOnce(walkBelow(tree, root, "")) : walkNotExcluded(tree, root, exclude);
+}
+
+/** All entries below `path`, in the order of a layer. */
+function* walkBelow(tree: FileTree, path: string, relative: string): Generator<Entry> {
+  const found = childrenOf(tree, path);
+  for (const turn of orderTurns(found.keys(), (name) => found.get(name)?.type === "directory")) {
+    const entry = found.get(turn);
+    if (entry !== undefined) yield placeAt(entry, join(relative, turn));
+    else yield* walkBelow(tree, join(path, turn.slice(0, -1)), join(relative, turn.slice(0, -1)));
+  }
+}
+
+function childrenOf(tree: FileTree, path: string): ReadonlyMap<string, Entry> {
+  const found = new Map<string, Entry>();
+  for (const name of tree.list(path)) {
+    const entry = tree.lookup(join(path, name));
+    if (entry !== undefined) found.set(name, entry);
+  }
+  return found;
+}
+
+function placeAt(entry: Entry, path: string): Entry {
+  return entry.path === path ? entry : { ...entry, path };
+}
+
+/** Gives what `entries` give, or throw, however often it is asked for. */
+function lookOnce(entries: Iterator<Entry>): Iterable<Entry> {
+  const known: Entry[] = [];
+  let failure: { readonly error: unknown } | undefined;
+  const lookFurther = (): Entry | undefined => {
+    if (failure !== undefined) throw failure.error;
+    try {
+      const next = entries.next();
+      if (next.done === true) return undefined;
+      known.push(next.value);
+      return next.value;
+    } catch (error) {
+      failure = { error };
+      throw error;
+    }
+  };
+  return {
+    *[Symbol.iterator]() {
+      for (let at = 0; ; at += 1) {
+        const entry = known[at] ?? lookFurther();
+        if (entry === undefined) return;
+        yield entry;
+      }
+    },
+  };
+}
+
+function walkNotExcluded(tree: FileTree, root: string, exclude: Filter): Entry[] {
   const selected: Entry[] = [];
   const pending: Entry[] = [];
   const visit = (path: string, relative: string): void => {
-    for (const name of tree.list(path)) {
-      const entry = tree.lookup(join(path, name));
-      if (entry === undefined) continue;
-      const ownPath = join(relative, name);
-      const own = entry.path === ownPath ? entry : { ...entry, path: ownPath };
-      const excluded = exclude?.(own.path) === true;
-      if (!excluded) selected.push(...pending.splice(0), own);
+    for (const [name, entry] of childrenOf(tree, path)) {
+      const own = placeAt(entry, join(relative, name));
+      if (!exclude(own.path)) selected.push(...pending.splice(0), own);
       else if (entry.type === "directory") pending.push(own);
       if (entry.type === "directory") visit(join(path, name), own.path);
       if (pending.at(-1) === own) pending.pop();
@@ -161,10 +214,9 @@ interface MatchOptions {
 }
 
 /** Entries below `root` that match the pattern or stand below a match, and the directories above these. */
-function selectMatching(tree: FileTree, { root, pattern, exclude }: MatchOptions): Entry[] {
+function selectMatching(tree: FileTree, { root, pattern, exclude }: MatchOptions): Iterable<Entry> {
   const matcher = createIgnoreMatcher(parseDockerignore(pattern));
-  const chosen = selectBelow(tree, root, (path) => !matcher.matches(path).excluded || exclude?.(path) === true);
-  return chosen;
+  return walkNotExcluded(tree, root, (path) => !matcher.matches(path).excluded || exclude?.(path) === true);
 }
 
 function join(directory: string, name: string): string {

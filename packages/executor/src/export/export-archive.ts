@@ -1,7 +1,7 @@
 import { existsSync } from "node:fs";
 import { mkdir, mkdtemp, readdir, rename, rm } from "node:fs/promises";
 import { dirname, join, resolve } from "node:path";
-import { type NewMember, writeTar } from "@varve/layer";
+import { type NewMember, type TarPart, tarParts } from "@varve/layer";
 import {
   copyImage,
   createLayout,
@@ -33,16 +33,18 @@ export interface NamedImage extends Pick<ImageOutput, "descriptor" | "content"> 
   readonly names: readonly string[];
 }
 
+/** Blobs above this are copied where they can be: bytes. */
+const LARGE = 8 * 1024 * 1024;
 const CONTAINERD_NAME = "io.containerd.image.name";
 
-/** The images as an OCI layout in a tar: image spec, image-layout.md. A chunk is valid until the next is asked for. */
-export async function* ociArchive(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<Uint8Array> {
+/** The images as an OCI layout in a tar: image spec, image-layout.md. A part is valid until the next is asked for. */
+export async function* ociArchive(output: ImageOutput, { names, signal }: ArchiveNames): AsyncGenerator<TarPart> {
   yield* saveOciArchive([{ ...output, names }], signal);
 }
 
-/** Images and indexes as one OCI layout in a tar, in chunks as above; content that they share once. */
-export async function* saveOciArchive(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<Uint8Array> {
-  yield* writeTar(ociMembers(images, signal));
+/** Images and indexes as one OCI layout in a tar, in parts as above; content that they share once. */
+export async function* saveOciArchive(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<TarPart> {
+  yield* tarParts(ociMembers(images, signal));
 }
 
 async function* ociMembers(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<NewMember> {
@@ -68,7 +70,10 @@ async function* blobMembers(
   { signal, seen }: { readonly signal: AbortSignal; readonly seen: Set<string> },
 ): AsyncGenerator<NewMember> {
   for await (const each of descendants(descriptor, content, { signal, seen })) {
-    yield { type: "file", path: blobPath(each), size: each.size, body: readChunks(content, each, { signal }) };
+    const { digest, size } = each;
+    const file = size < LARGE ? undefined : content.file?.(each);
+    const source = file === undefined ? {} : { source: { file, digest } };
+    yield { type: "file", path: blobPath(each), size, body: readChunks(content, each, { signal }), ...source };
   }
 }
 
@@ -143,10 +148,10 @@ async function writeLayout(output: ImageOutput, path: string, { names, signal }:
 
 /**
  * One image as `docker save` writes it today: an OCI layout with a manifest.json beside, so that both kinds of tools
- * read it. A chunk is valid until the next is asked for.
+ * read it. A part is valid until the next is asked for.
  * @throws StepError `EXPORT_FAILED` where there are several images.
  */
-export async function* dockerArchive(output: ImageOutput, options: ArchiveNames): AsyncGenerator<Uint8Array> {
+export async function* dockerArchive(output: ImageOutput, options: ArchiveNames): AsyncGenerator<TarPart> {
   if (output.images.length > 1)
     throw new StepError(
       "EXPORT_FAILED",
@@ -159,11 +164,8 @@ export async function* dockerArchive(output: ImageOutput, options: ArchiveNames)
 /**
  * Images (manifests, no indexes) as `docker save` writes them today, as above.
  */
-export async function* saveDockerArchive(
-  images: readonly NamedImage[],
-  signal: AbortSignal,
-): AsyncGenerator<Uint8Array> {
-  yield* writeTar(dockerMembers(images, signal));
+export async function* saveDockerArchive(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<TarPart> {
+  yield* tarParts(dockerMembers(images, signal));
 }
 
 async function* dockerMembers(images: readonly NamedImage[], signal: AbortSignal): AsyncGenerator<NewMember> {

@@ -1,14 +1,15 @@
 import type { IncomingMessage } from "node:http";
+import { chunksOf, type TarPart } from "@varve/layer";
 import { sendContent } from "@varve/oci";
 import { StepError } from "../errors.ts";
 import { dockerHost } from "./docker-host.ts";
 
 /**
  * Hands a docker archive to the Docker daemon that the docker command line would use, over its unix socket or plain
- * TCP: Engine API, ImageLoad. A chunk is done with when the next is asked for.
+ * TCP: Engine API, ImageLoad. A part is done with when the next is asked for.
  * @throws StepError `EXPORT_FAILED`; what made the archive fail is passed on.
  */
-export async function loadIntoDocker(archive: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+export async function loadIntoDocker(archive: AsyncIterable<TarPart>, signal: AbortSignal): Promise<void> {
   const host = await dockerHost();
   const failed = failureAt(`Cannot load the image into Docker at "${host}"`);
   const place = connectionTo(host, failed);
@@ -17,7 +18,7 @@ export async function loadIntoDocker(archive: AsyncIterable<Uint8Array>, signal:
   const response = await sendContent(url, {
     method: "POST",
     headers: { "content-type": "application/x-tar" },
-    content: archive,
+    content: chunksOf(archive),
     signal,
     ...(isSocket ? place : {}),
   }).catch((cause: unknown) => {

@@ -1,23 +1,20 @@
 import { randomUUID } from "node:crypto";
-import { mkdir, open, rename, rm } from "node:fs/promises";
+import { type FileHandle, mkdir, open, rename, rm } from "node:fs/promises";
 import { dirname } from "node:path";
 import { pipeline } from "node:stream/promises";
 import type { Writable } from "node:stream";
+import { chunksOf, copyFile, type TarPart } from "@varve/layer";
 import { StepError } from "../errors.ts";
 
 /**
- * Writes chunks to the file at `path`, which appears whole or not at all. A chunk is done with when the next is asked for.
- * @throws StepError `EXPORT_FAILED`; what made the chunks fail is passed on.
+ * Writes parts to the file at `path`, which appears whole or not at all. A part is done with when the next is asked for.
+ * @throws StepError `EXPORT_FAILED`; what made the parts fail is passed on.
  */
-export async function writeFileWhole(
-  path: string,
-  chunks: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<void> {
+export async function writeFileWhole(path: string, parts: AsyncIterable<TarPart>, signal: AbortSignal): Promise<void> {
   const temporary = `${path}.${randomUUID().slice(0, 8)}.partial`;
   try {
     await mkdir(dirname(path), { recursive: true });
-    await writeNewFile(temporary, chunks, signal);
+    await writeNewFile(temporary, parts, signal);
     await rename(temporary, path);
   } catch (cause) {
     await rm(temporary, { force: true }).catch(() => undefined);
@@ -25,21 +22,39 @@ export async function writeFileWhole(
   }
 }
 
-async function writeNewFile(path: string, chunks: AsyncIterable<Uint8Array>, signal: AbortSignal): Promise<void> {
+async function writeNewFile(path: string, parts: AsyncIterable<TarPart>, signal: AbortSignal): Promise<void> {
   await using file = await open(path, "wx");
-  await file.writeFile(chunks, { signal });
+  let length = 0;
+  for await (const part of parts) {
+    signal.throwIfAborted();
+    if (part instanceof Uint8Array) await writeAt(file, part, length);
+    else await copyAt(path, part, { target: length, signal });
+    length += part instanceof Uint8Array ? part.length : part.size;
+  }
+}
+
+async function writeAt(file: FileHandle, chunk: Uint8Array, start: number): Promise<void> {
+  for (let done = 0; done < chunk.length;)
+    done += (await file.write(chunk, done, chunk.length - done, start + done)).bytesWritten;
+}
+
+async function copyAt(
+  into: string,
+  { file, digest, size, body }: Exclude<TarPart, Uint8Array>,
+  { target, signal }: { readonly target: number; readonly signal: AbortSignal },
+): Promise<void> {
+  if ((await copyFile({ from: file, into, target, length: size }, signal)) === digest) return;
+  // What is wrong with the file its own reader tells.
+  for await (const _ of body) continue;
+  throw new Error(`Cannot copy "${file}": it changed`);
 }
 
 /**
- * Writes chunks to a stream that stays open. A chunk is done with when the next is asked for.
+ * Writes parts to a stream that stays open. A part is done with when the next is asked for.
  * @throws StepError `EXPORT_FAILED` where its reader is gone.
  */
-export async function writeStream(
-  stream: Writable,
-  chunks: AsyncIterable<Uint8Array>,
-  signal: AbortSignal,
-): Promise<void> {
-  await pipeline(copyEach(chunks), stream, { signal, end: false }).catch((cause: unknown) => {
+export async function writeStream(stream: Writable, parts: AsyncIterable<TarPart>, signal: AbortSignal): Promise<void> {
+  await pipeline(copyEach(chunksOf(parts)), stream, { signal, end: false }).catch((cause: unknown) => {
     throw exportError("-", cause);
   });
 }

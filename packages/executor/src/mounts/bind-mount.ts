@@ -46,7 +46,7 @@ async function openContext(name: string, source: string, { session }: MountConte
   const top = { ...root.entry, path: "root" };
   await mkdir(directory, { recursive: true });
   await writeTree(
-    linkEntries([top, ...root.children.map((child) => ({ ...child, path: `root/${child.path}` }))]),
+    linkEntries([top, ...Array.from(root.children, (child) => ({ ...child, path: `root/${child.path}` }))]),
     directory,
   );
   return join(directory, "root");

@@ -19,7 +19,7 @@ import { hideUserinfo } from "../explain/hide-secrets.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { type Session, undatedTime } from "../session.ts";
-import { createEarlyPacking, type EarlyPacking } from "./early-layer.ts";
+import { createEarlyPacking, type EarlyPacking, type Staging } from "./early-layer.ts";
 import type { StepWork } from "../resolve.ts";
 
 /** What a source selected, and how it is placed. */
@@ -37,15 +37,11 @@ interface OpenSource extends PlacedSource {
 /** Everything of a COPY or ADD that needs its inputs; `resolve` gives a step's rootfs. */
 export function createCopyWork(step: CopyStep, session: Session, resolve: (step: Step) => Promise<Rootfs>): StepWork {
   const definition = stepDefinition(step);
-  const stage = async (placed: readonly PlacedSource[], on: Step): Promise<StagedTree> =>
-    placeSources(step, placed, { base: await openBase(step, session, () => resolve(on)), session });
-  const early = createEarlyPacking(step, {
-    session,
-    resolve,
-    stage: (roots, on) => stage([{ roots: async () => roots, unpack: false }], on),
-  });
+  const openBaseOf = (on: Step): Promise<FileTree> => openBase(step, session, () => resolve(on));
+  const stage = (base: FileTree): Staging => startStaging(step, base, session);
+  const early = createEarlyPacking(step, { session, resolve, openBase: openBaseOf, stage });
   const sources = lazy(() => openSources(step, { session, resolve, early }));
-  const staged = lazy(async () => stage(await sources(), step.parent));
+  const staged = lazy(async () => placeSources(stage(await openBaseOf(step.parent)), await sources(), session));
   const view = lazy(async () => {
     const layer = await early.layer();
     return layer?.base === step.parent ? layer.view : (await staged()).viewDigest();
@@ -212,7 +208,7 @@ async function openPath(
     const words = ["copy", source.path, parents ? "parents" : "", ...exclude];
     const context = session.context(source.from.name);
     if (unpack || step.sources.length > 1) return { unpack, ...(await context.select({ words, select })) };
-    const selection = await context.select({ words, select, read: early.read });
+    const selection = await context.select({ words, select, readFirst: early.readFirst, read: early.read });
     if (selection.walked !== undefined) early.start(selection.digest, selection.walked);
     return { unpack, ...selection };
   }
@@ -222,27 +218,29 @@ async function openPath(
 }
 
 async function withDigests(root: SelectedRoot): Promise<SelectedRoot> {
-  const [[entry = root.entry], children] = await Promise.all([digestFiles([root.entry]), digestFiles(root.children)]);
+  const [[entry = root.entry], children] = await Promise.all([
+    digestFiles([root.entry]),
+    digestFiles([...root.children]),
+  ]);
   return { ...root, entry, children };
 }
 
-interface PlaceContext {
-  readonly base: FileTree;
-  readonly session: Session;
-}
-
-async function placeSources(
-  step: CopyStep,
-  sources: readonly PlacedSource[],
-  { base, session }: PlaceContext,
-): Promise<StagedTree> {
+function startStaging(step: CopyStep, base: FileTree, { options }: Session): Staging {
   const tree = createStagedTree(base);
   const placement: Placement = {
     destination: step.destination,
     owner: stepOwner(step, base, tree),
     chmod: step.chmod === undefined ? undefined : parseChmod(step.chmod),
-    createdTime: undatedTime(session.options.epoch),
+    createdTime: undatedTime(options.epoch),
   };
+  return { tree, placement };
+}
+
+async function placeSources(
+  { tree, placement }: Staging,
+  sources: readonly PlacedSource[],
+  session: Session,
+): Promise<StagedTree> {
   for (const source of sources) {
     for (const root of await source.roots()) await placeRoot(tree, root, { placement, source, session });
   }

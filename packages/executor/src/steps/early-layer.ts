@@ -1,10 +1,11 @@
 import { setTimeout } from "node:timers/promises";
 import { stepDigest } from "@varve/cache-key";
 import { type CopyStep, type Step, stepDefinition } from "@varve/graph";
-import { type Entry, orderEntries, type PackedLayer } from "@varve/layer";
+import { type Entry, type FileTree, orderEntries, type PackedLayer } from "@varve/layer";
 import type { Digest } from "@varve/oci";
-import { packStep } from "../commit-layer.ts";
+import { packInOrder } from "../commit-layer.ts";
 import { areMany, type ReadFiles } from "../context/file-digests.ts";
+import { placeInOrder, type Placement, placeSelection } from "../copy/place.ts";
 import { selectionShape } from "../copy/selection-digest.ts";
 import type { SelectedRoot } from "../copy/selection.ts";
 import type { StagedTree } from "../copy/staged-tree.ts";
@@ -27,6 +28,8 @@ export interface EarlyLayer {
  * it: while its files are read for the first time, so that they are read once, or beside the RUN that it stands on.
  */
 export interface EarlyPacking {
+  /** Packs what was selected as it is found, and gives the digests of its files; only where nothing was ever copied by this step. */
+  readonly readFirst: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
   /** Packs what was selected, and gives the digests of its files; gives nothing where these decide what is to be done. */
   readonly read: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
   /** Packs what was selected, of this digest, unless what it stands on comes soon. Returns at once. */
@@ -38,55 +41,127 @@ export interface EarlyPacking {
 export interface EarlyPackingOptions {
   readonly session: Session;
   readonly resolve: (step: Step) => Promise<Rootfs>;
-  /** What the copy writes on the rootfs of `base`. */
-  readonly stage: (roots: readonly SelectedRoot[], base: Step) => Promise<StagedTree>;
+  /** The file system that the copy finds on `base`. */
+  readonly openBase: (base: Step) => Promise<FileTree>;
+  /** A tree on that, for what the copy writes. */
+  readonly stage: (base: FileTree) => Staging;
 }
 
-/** What was copied before: by the shapes of selections, and by their digests. */
+/** Where a copy is staged, and how. */
+export interface Staging {
+  readonly tree: StagedTree;
+  readonly placement: Placement;
+}
+
+/** What was copied before: by the definitions of steps, by the shapes of selections, and by their digests. */
+const DEFINITIONS = "copied-definition/1";
 const SHAPES = "copied-shape/1";
 const DIGESTS = "copied-digest/1";
+/** Entries that are looked at between two questions whether they are many. */
+const SOME = 100;
 /** What is cached is found in less: milliseconds. */
 const PATIENCE = 100;
 
 /** The early packing of `step`. */
 export function createEarlyPacking(step: CopyStep, options: EarlyPackingOptions): EarlyPacking {
   const { session } = options;
+  const packer = createPacker(step, options);
   let packing: Promise<ReadFiles | undefined> | undefined;
-  let layer: EarlyLayer | undefined;
-  const pack = async (roots: readonly SelectedRoot[]): Promise<ReadFiles | undefined> =>
-    inPhase(`packing ${step.name}`, session, async () => {
-      const started = Date.now();
-      const base = await chooseBase(step, options);
-      const tree = await options.stage(roots, base);
-      const view = tree.viewDigest();
-      const entries = orderEntries(tree.entries());
-      const packed = await packStep(step, entries, session.options);
-      layer = { packed, base, view, duration: Date.now() - started };
-      return digestsOf(entries, packed);
-    });
-  const isNew = async (namespace: string, input: Digest): Promise<boolean> =>
-    session.packsEarly && !(await mayBeFound(step, { namespace, input }, session));
+  const begin = (work: () => Promise<ReadFiles | undefined>): Promise<ReadFiles | undefined> => {
+    packing = work();
+    session.background.add(packing.catch(() => undefined));
+    return packing;
+  };
+  const isNew = async (namespace: string, ...inputs: readonly Digest[]): Promise<boolean> =>
+    session.packsEarly && !(await mayBeFound(step, { namespace, inputs }, session));
   const packAhead = async (digest: Digest, roots: readonly SelectedRoot[]): Promise<ReadFiles | undefined> => {
     if (!(await isNew(DIGESTS, digest)) || (await comesSoon(options.resolve(step.parent)))) return undefined;
-    return pack(roots);
+    return packer.packSelected(roots);
   };
   return {
+    async readFirst(roots) {
+      const root = onlyDirectory(step, roots);
+      if (root === undefined || !startsLarge(root) || !(await isNew(DEFINITIONS))) return undefined;
+      session.afterwards.push(async () => void (await isNew(SHAPES, selectionShape(roots))));
+      return begin(() => packer.packFound(root));
+    },
     async read(roots) {
-      if (!(await isNew(SHAPES, selectionShape(roots)))) return undefined;
-      packing = pack(roots);
-      session.background.add(packing.catch(() => undefined));
-      return packing;
+      return (await isNew(SHAPES, selectionShape(roots))) ? begin(() => packer.packSelected(roots)) : undefined;
     },
     start(digest, roots) {
       if (packing !== undefined || step.parent.kind !== "run" || !isLarge(roots)) return;
-      packing = packAhead(digest, roots).catch(() => undefined);
-      session.background.add(packing);
+      void begin(() => packAhead(digest, roots).catch(() => undefined));
     },
     async layer() {
       await packing;
-      return layer;
+      return packer.layer();
     },
   };
+}
+
+interface Packer {
+  /** Packs what was selected. Undefined where that fails. */
+  packSelected(roots: readonly SelectedRoot[]): Promise<ReadFiles | undefined>;
+  /** Packs what is below a directory as it is found; undefined also where what it is copied onto does not come soon. */
+  packFound(root: SelectedRoot): Promise<ReadFiles | undefined>;
+  layer(): EarlyLayer | undefined;
+}
+
+function createPacker(step: CopyStep, options: EarlyPackingOptions): Packer {
+  const { session } = options;
+  let layer: EarlyLayer | undefined;
+  const pack = (base: Step, stage: () => Promise<Staged>): Promise<ReadFiles | undefined> =>
+    inPhase(`packing ${step.name}`, session, async () => {
+      const started = Date.now();
+      const { tree, entries } = await stage();
+      const contents: Entry["content"][] = [];
+      const packed = await packInOrder(step, collectContents(entries, contents), session.options);
+      layer = { packed, base, view: tree.viewDigest(), duration: Date.now() - started };
+      return digestsOf(contents, packed);
+    });
+  return {
+    async packSelected(roots) {
+      const base = await chooseBase(step, options);
+      return pack(base, async () => {
+        const { tree, placement } = options.stage(await options.openBase(base));
+        for (const root of roots) placeSelection(tree, root, placement);
+        return { tree, entries: orderEntries(tree.entries()) };
+      });
+    },
+    async packFound(root) {
+      const base = await chooseBase(step, options);
+      const opened = options.openBase(base);
+      if (!(await comesSoon(opened))) return undefined;
+      return pack(base, async () => {
+        const { tree, placement } = options.stage(await opened);
+        return { tree, entries: placeInOrder(tree, root, placement) };
+      });
+    },
+    layer: () => layer,
+  };
+}
+
+interface Staged {
+  readonly tree: StagedTree;
+  /** In the order of a layer. */
+  readonly entries: Iterable<Entry>;
+}
+
+/** The directory that is all of a selection, where its children come in the order of a layer. */
+function onlyDirectory({ exclude, parents }: CopyStep, roots: readonly SelectedRoot[]): SelectedRoot | undefined {
+  const [root, ...others] = roots;
+  const isOnly = root?.entry.type === "directory" && others.length === 0;
+  return isOnly && exclude.length === 0 && !parents ? root : undefined;
+}
+
+/** Looks no further than to where it is certain. */
+function startsLarge({ children }: SelectedRoot): boolean {
+  const first: Entry[] = [];
+  for (const child of children) {
+    first.push(child);
+    if (first.length % SOME === 0 && areMany(first)) return true;
+  }
+  return areMany(first);
 }
 
 /** Whatever fails, the step meets it in its own time, and tells of it better. */
@@ -115,10 +190,10 @@ function belowRuns(step: Step): Step {
   return step.kind === "run" ? belowRuns(step.parent) : step;
 }
 
-async function comesSoon(rootfs: Promise<Rootfs>): Promise<boolean> {
+async function comesSoon(work: Promise<unknown>): Promise<boolean> {
   const late = setTimeout(PATIENCE, false, { ref: false });
   return Promise.race([
-    rootfs.then(
+    work.then(
       () => true,
       () => true,
     ),
@@ -129,20 +204,28 @@ async function comesSoon(rootfs: Promise<Rootfs>): Promise<boolean> {
 /** False where nobody has a record of this copy; what is asked is remembered. What others have is not known. */
 async function mayBeFound(
   step: CopyStep,
-  { namespace, input }: { readonly namespace: string; readonly input: Digest },
+  { namespace, inputs }: { readonly namespace: string; readonly inputs: readonly Digest[] },
   { options: { cache, store } }: Session,
 ): Promise<boolean> {
   if (step.noCache === true) return false;
   if (cache.isShared) return true;
-  const copy = stepDigest({ definition: stepDefinition(step), inputs: [input] });
+  const copy = stepDigest({ definition: stepDefinition(step), inputs });
   if ((await store.memo.get(namespace, copy)) !== undefined) return true;
   await store.memo.put(namespace, copy, Buffer.from("1"));
   return false;
 }
 
-function digestsOf(entries: readonly Entry[], { index }: PackedLayer): ReadFiles {
+function* collectContents(entries: Iterable<Entry>, contents: Entry["content"][]): Generator<Entry> {
+  for (const entry of entries) {
+    contents.push(entry.content);
+    yield entry;
+  }
+}
+
+/** `contents`: of the layer's entries, in their order. */
+function digestsOf(contents: readonly Entry["content"][], { index }: PackedLayer): ReadFiles {
   const digests = new Map<Entry["content"], Digest>();
-  for (const [position, { content }] of entries.entries()) {
+  for (const [position, content] of contents.entries()) {
     const digest = index.entries[position]?.digest;
     if (digest !== undefined) digests.set(content, digest);
   }

@@ -4,7 +4,7 @@ import { join } from "node:path";
 import { pipeline } from "node:stream/promises";
 import { gzipSync } from "node:zlib";
 import { afterAll, describe, expect, test } from "vitest";
-import { type NewMember, writeTar } from "@varve/layer";
+import { chunksOf, type NewMember, type TarPart, writeTar } from "@varve/layer";
 import { createMemoryStore, digestOf, hostPlatform, MEDIA_TYPES, readContent, resolveImage } from "@varve/oci";
 import { randomImage } from "@varve/oci/testing";
 import { openImageArchive, saveDockerArchive, saveOciArchive } from "../../src/index.ts";
@@ -19,9 +19,9 @@ function member(path: string, content: unknown): NewMember {
   return { type: "file", path, size: bytes.length, body: [bytes] };
 }
 
-async function write(chunks: AsyncIterable<Uint8Array>): Promise<string> {
+async function write(parts: AsyncIterable<TarPart>): Promise<string> {
   const path = join(root, `${(count += 1)}.tar`);
-  await pipeline(chunks, createWriteStream(path));
+  await pipeline(chunksOf(parts), createWriteStream(path));
   return path;
 }
 

@@ -117,7 +117,11 @@ describe("selectInContext()", () => {
 
   async function selectAll(memo: Memo): Promise<{ digest: string; walked: boolean; paths: () => Promise<string[]> }> {
     let walked = false;
-    const context = openContext("", { contexts: new Map([["", open("ignored\n").source]]), memo });
+    const context = openContext("", {
+      contexts: new Map([["", open("ignored\n").source]]),
+      memo,
+      later: (task) => void task(),
+    });
     const query = {
       words: ["."],
       select: (tree: FileTree): ReturnType<typeof select> => {
@@ -128,7 +132,7 @@ describe("selectInContext()", () => {
     const selection = await context.select(query);
     const seen = walked;
     const paths = async (): Promise<string[]> =>
-      (await selection.roots()).flatMap(({ children }) => children.map((child) => child.path));
+      (await selection.roots()).flatMap(({ children }) => Array.from(children, (child) => child.path));
     return { digest: selection.digest, walked: seen, paths };
   }
 

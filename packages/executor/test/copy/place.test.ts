@@ -1,7 +1,8 @@
-import { type Entry, type FileTree, stackTrees } from "@varve/layer";
+import { type Entry, type FileTree, orderEntries, stackTrees } from "@varve/layer";
 import { digestOf } from "@varve/oci";
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { placeSelection, type Placement } from "../../src/copy/place.ts";
+import { placeInOrder, placeSelection, type Placement } from "../../src/copy/place.ts";
 import { selectSource } from "../../src/copy/selection.ts";
 import { createStagedTree, type StagedTree } from "../../src/copy/staged-tree.ts";
 
@@ -127,13 +128,67 @@ describe("viewDigest()", () => {
   });
 });
 
+function orFailure<T>(work: () => T): T | string {
+  try {
+    return work();
+  } catch (error) {
+    return String(error);
+  }
+}
+
+describe("placeInOrder()", () => {
+  const name = fc.constantFrom("a", "a-b", "a.b", "b", "\u{1f4e6}", "\ufb00", "z");
+  const paths = fc.uniqueArray(fc.array(name, { minLength: 1, maxLength: 4 }).map((names) => names.join("/")));
+
+  test.each([
+    ["a new directory", "/new/place", treeOf()],
+    ["the root", "/", treeOf("a/:711", "z/")],
+    ["a directory that is there", "/have/sub/", treeOf("have/:711", "have/sub/:700", "have/sub/a/:500", "have/other")],
+  ])("gives what the tree has after it, in the order of a layer: into %s", (_what, destination, base) => {
+    fc.assert(
+      fc.property(paths, (chosen) => {
+        const isAbove = (path: string): boolean => chosen.some((other) => other.startsWith(`${path}/`));
+        const lines = ["s/", ...chosen.filter((path) => !isAbove(path)).map((path) => `s/${path}`)];
+        const above = lines.flatMap((line) => line.split("/").map((_, at, names) => names.slice(0, at).join("/")));
+        const from = treeOf(...new Set([...lines, ...above.filter((path) => path !== "").map((path) => `${path}/`)]));
+        const placement: Placement = { destination, owner: { uid: 3, gid: 4 }, chmod: undefined, createdTime: 5n };
+        const [root] = selectSource(from, "s", { exclude: [], parents: false });
+        const [inOrder, atOnce] = [createStagedTree(base), createStagedTree(base)];
+        const entries = orFailure(() => [...placeInOrder(inOrder, root!, placement)]);
+        const failure = orFailure(() => placeSelection(atOnce, root!, placement));
+        expect(entries).toEqual(failure ?? orderEntries(atOnce.entries()));
+        expect(inOrder.viewDigest()).toBe(atOnce.viewDigest());
+      }),
+    );
+  });
+
+  test("gives one file for names of one file, and links to it", () => {
+    const linked = treeOf("s/", "s/a", "s/b/", "s/b/c");
+    const inodes: FileTree = {
+      ...linked,
+      lookup: (path) => {
+        const entry = linked.lookup(path);
+        return entry?.type === "file" ? { ...entry, inode: "1:2" } : entry;
+      },
+    };
+    const placement: Placement = { destination: "/", owner: undefined, chmod: undefined, createdTime: 5n };
+    const [root] = selectSource(inodes, "s", { exclude: [], parents: false });
+    const placed = [...placeInOrder(createStagedTree(treeOf()), root!, placement)];
+    expect(placed.map(({ path, type, linkname }) => [path, type, linkname])).toEqual([
+      ["a", "file", undefined],
+      ["b", "directory", undefined],
+      ["b/c", "hardlink", "a"],
+    ]);
+  });
+});
+
 describe("selectSource()", () => {
   const paths = (
     from: string,
     options: { readonly exclude?: readonly string[]; readonly parents?: boolean } = {},
   ): readonly string[] =>
     selectSource(source, from, { exclude: options.exclude ?? [], parents: options.parents ?? false }).flatMap(
-      ({ name, children }) => [name, ...children.map(({ path }) => path)],
+      ({ name, children }) => [name, ...Array.from(children, ({ path }) => path)],
     );
 
   test.each([
@@ -151,6 +206,23 @@ describe("selectSource()", () => {
     expect(paths("d", { exclude: ["**", "!s/y"] })).toEqual(["d", "s", "s/y"]);
     expect(paths("d/s/y", { parents: true })).toEqual(["", "d", "d/s", "d/s/y"]);
     expect(paths("d/./s", { parents: true })).toEqual(["", "s", "s/y"]);
+  });
+
+  test("looks for what is in a directory once, and fails every time where that failed", () => {
+    let looks = 0;
+    const failing: FileTree = {
+      ...source,
+      list: (path) => {
+        looks += 1;
+        if (path === "d/s") throw new Error("no look at d/s");
+        return source.list(path);
+      },
+    };
+    const [root] = selectSource(failing, "/", { exclude: [], parents: false });
+    expect(looks).toBe(0);
+    expect(() => [...root!.children]).toThrow("no look at d/s");
+    expect(() => [...root!.children]).toThrow("no look at d/s");
+    expect(looks).toBe(3);
   });
 
   test("selects nothing of what is there and excluded", () => {

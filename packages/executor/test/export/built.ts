@@ -5,6 +5,7 @@ import { join } from "node:path";
 import { openBuildCache, openLocalStore } from "@varve/cache";
 import { parseDockerfile } from "@varve/dockerfile";
 import { buildGraph } from "@varve/graph";
+import { chunksOf, type TarPart } from "@varve/layer";
 import { openLayout, parsePlatform, resolveImage } from "@varve/oci";
 import { onTestFinished } from "vitest";
 import { busyboxLayout } from "../../../../tools/base-images.ts";
@@ -77,9 +78,9 @@ async function graphOf(text: string, platform: ReturnType<typeof parsePlatform>)
 }
 
 /** All bytes of an archive. */
-export async function collect(chunks: AsyncIterable<Uint8Array>): Promise<Buffer> {
+export async function collect(parts: AsyncIterable<TarPart>): Promise<Buffer> {
   const all: Uint8Array[] = [];
-  for await (const chunk of chunks) all.push(Uint8Array.from(chunk));
+  for await (const chunk of chunksOf(parts)) all.push(Uint8Array.from(chunk));
   return Buffer.concat(all);
 }
 

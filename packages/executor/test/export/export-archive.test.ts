@@ -1,5 +1,16 @@
 import { execFileSync } from "node:child_process";
-import { existsSync, readdirSync, writeFileSync } from "node:fs";
+import { randomBytes } from "node:crypto";
+import {
+  closeSync,
+  existsSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  truncateSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { join } from "node:path";
 import { createLayout, type Descriptor, openLayout } from "@varve/oci";
 import { describe, expect, test } from "vitest";
@@ -10,6 +21,16 @@ import { AS_BUILT, type Built, buildImages, collect } from "./built.ts";
 
 const signal = new AbortController().signal;
 const NAMES = ["docker.io/library/app:1", "registry.example.com/team/app:2"];
+
+/** Another byte in the middle of the file. */
+function alter(path: string): void {
+  const file = openSync(path, "r+");
+  const byte = Buffer.alloc(1);
+  readSync(file, byte, 0, 1, 9_000_000);
+  byte[0]! ^= 1;
+  writeSync(file, byte, 0, 1, 9_000_000);
+  closeSync(file);
+}
 
 function small(platforms?: readonly string[]): Promise<Built> {
   return buildImages({
@@ -115,6 +136,43 @@ describe("dockerArchive()", () => {
 });
 
 describe("writeFileWhole()", () => {
+  describe("with a layer that is copied from its file", () => {
+    const large = (): Promise<Built> =>
+      buildImages({
+        dockerfile: "FROM scratch\nCOPY noise /\n",
+        files: { noise: randomBytes(20_000_000).toString("hex").slice(0, 24_000_000) },
+      });
+    const blobOf = ({ result, options }: Built): string =>
+      options.store.blobPath(result.images[0]!.manifest.layers[0]!.digest)!;
+    const write = (built: Built, name: string, given = signal): Promise<void> =>
+      writeFileWhole(built.path(name), ociArchive(built.result, { names: NAMES, signal: given }), given);
+
+    test("gives the bytes that a stream gives", async () => {
+      const built = await large();
+      await write(built, "x.tar");
+      const streamed = await collect(ociArchive(built.result, { names: NAMES, signal }));
+      expect(readFileSync(built.path("x.tar")).equals(streamed)).toBe(true);
+    });
+
+    test.each([
+      ["altered", (file: string) => alter(file)],
+      ["cut short", (file: string) => truncateSync(file, 9_000_000)],
+    ])("leaves nothing where the file was %s, and sets it aside", async (_what, damage) => {
+      const built = await large();
+      const file = blobOf(built);
+      damage(file);
+      const damaged: unknown = { code: expect.stringMatching(/DIGEST_MISMATCH|SIZE_INVALID/) as string };
+      await expect(write(built, "x.tar")).rejects.toMatchObject(damaged as object);
+      expect(existsSync(built.path("x.tar"))).toBe(false);
+      expect(existsSync(file)).toBe(false);
+    });
+
+    test("ends with the signal's reason", async () => {
+      const built = await large();
+      await expect(write(built, "x.tar", AbortSignal.abort(new Error("enough")))).rejects.toThrow("enough");
+    });
+  });
+
   test("leaves the old file, and nothing beside it, where the chunks fail", async () => {
     const { path } = await small();
     writeFileSync(path("x.tar"), "old");
