@@ -22,24 +22,14 @@ function usesBundle() {
   return isWanted && existsSync(path.join(__dirname, "../bundle/main.js"));
 }
 
-/** Bytes. */
-const LARGE_HEAP = 24 * 1024 * 1024;
-/** Milliseconds between looks at a heap that is not large yet. */
-const LOOK = 20;
-let looking;
-
 /**
- * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. A small heap
- * may double, or every other RUN step would have it collected, in a tenth of the step's time.
+ * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. Sooner still,
+ * every other RUN step would have it collected, in a tenth of the step's time.
  */
 function setMemory(use) {
-  const { getHeapStatistics, setFlagsFromString } = require("node:v8");
-  const isLarge = () => getHeapStatistics().total_heap_size > LARGE_HEAP;
-  clearInterval(looking);
-  const growth = use !== "low" ? 0 : isLarge() ? 40 : 100;
-  setFlagsFromString(`--heap-growing-percent=${growth}`);
+  const { setFlagsFromString } = require("node:v8");
+  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 50 : 0}`);
   setFlagsFromString(`--semi-space-growth-factor=${use === "low" ? 1 : 2}`);
-  if (growth === 100) looking = setInterval(() => isLarge() && setMemory(use), LOOK).unref();
 }
 
 /** The user's own: what is read there is executed. */

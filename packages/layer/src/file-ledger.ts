@@ -95,9 +95,8 @@ export class FileLedger {
   /** The entries as a layer index has them. */
   close(): readonly IndexEntry[] {
     return this.#entries.map((entry, position) => {
-      const drafted = withoutOrigin(entry);
       const digest = this.#digests[position];
-      return digest === undefined ? drafted : Object.assign(drafted, { digest, tarOffset: this.#places[position] });
+      return digest === undefined ? withoutOrigin(entry) : withPlace(entry, digest, this.#places[position]!);
     });
   }
 }
@@ -107,6 +106,13 @@ function checkDigest(entry: Entry, digest: Digest): Digest {
   if (entry.digest !== undefined && entry.digest !== digest) throw fileChanged(entry, "its bytes changed before or");
   // The text that the entry holds already serves once more.
   return entry.digest ?? digest;
+}
+
+/** All in one literal: what is added to an object later takes an array of its own. */
+function withPlace(entry: Entry, digest: Digest, tarOffset: number): IndexEntry {
+  const { path, type, mode, uid, gid, size, mtime, xattrs } = entry;
+  const placed = { path, type, mode, uid, gid, size, mtime, digest, tarOffset };
+  return xattrs === undefined ? placed : { ...placed, xattrs };
 }
 
 /** Without what only says where it came from: the content, and what a scanned entry carries along. */

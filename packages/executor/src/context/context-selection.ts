@@ -7,7 +7,7 @@ import { createContextTree } from "./context-tree.ts";
 import { contextChanged, type ContextFile, type ReadFiles } from "./file-digests.ts";
 import { timeNow } from "./file-stamp.ts";
 import type { OpenContext } from "./open-context.ts";
-import { createSelectionMemo } from "./selection-memo.ts";
+import { createSelectionMemo, type SelectionMemo } from "./selection-memo.ts";
 
 /** Files of a context that a step reads. */
 export interface ContextSelection {
@@ -40,7 +40,7 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
     const started = timeNow();
     const { roots, tree, isRead } = await walk(context, query);
     const digest = selectionDigest(roots);
-    await keep(context, { isRead, task: () => memo.remember(digest, tree.seen(), started) });
+    await keep(context, { isRead, task: rememberTask(memo, { digest, tree, started }) });
     return { digest, walked: roots, roots: async () => roots };
   }
   let loading: Promise<readonly SelectedRoot[]> | undefined;
@@ -57,6 +57,14 @@ interface Walked {
   readonly tree: ContextTree;
   /** Whether the files were read for more than their digests. */
   readonly isRead: boolean;
+}
+
+/** Made here: what is returned beside it would hold the tree. */
+function rememberTask(
+  memo: SelectionMemo,
+  { digest, tree, started }: { readonly digest: Digest; readonly tree: ContextTree; readonly started: bigint },
+): () => Promise<void> {
+  return () => memo.remember(digest, tree.seen(), started);
 }
 
 /** Then what is selected is the last work of its step; otherwise it begins now, and needs the memory. */
@@ -81,7 +89,7 @@ async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked
     return files;
   };
   const digests = await context.digests.digestAll(files, { read, started });
-  await keep(context, { isRead, task: () => context.digests.save() });
+  await keep(context, { isRead, task: context.digests.save });
   const next = digests.values();
   return { roots: selected.map((root) => complete(root, next)), tree, isRead };
 }

@@ -2,7 +2,7 @@ import { lstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { IgnoreMatcher } from "@varve/dockerfile";
 import { type Entry, type EntryType, type FileTree, readXattrs, startThreads } from "@varve/layer";
 import { StepError } from "../errors.ts";
-import { type FileStamp, stampOf } from "./file-stamp.ts";
+import { type FileStamp, StampColumn, stampOf } from "./file-stamp.ts";
 
 /** A directory on this machine as a build context. */
 export interface ContextSource {
@@ -57,9 +57,10 @@ export function createContextTree(source: ContextSource): ContextTree {
   const nodes = new Map<string, Node | undefined>();
   const read = new Map<string, readonly string[]>();
   const names = new Map<string, readonly string[]>();
+  const newNode = createNodes();
   const load = (path: string): Node | undefined => {
     if (nodes.has(path)) return nodes.get(path);
-    const node = readNode(source.path, path);
+    const node = readNode(source.path, path, newNode);
     nodes.set(path, node);
     if (nodes.size === MANY) startThreads();
     return node;
@@ -94,35 +95,79 @@ export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
   return path !== "" && ignore?.matches(path).excluded === true;
 }
 
-/** A stamp with its entry: of large contexts there are many, and one object takes less than two. */
-interface Node extends FileStamp {
+/** A stamp with its entry. Of large contexts there are many: one object takes less than two, packed numbers less than BigInts. */
+class Node implements FileStamp {
+  readonly #stamps: StampColumn;
+  readonly #position: number;
   /** Undefined for a socket. */
-  readonly entry: Entry | undefined;
+  entry: Entry | undefined;
+
+  constructor(stamps: StampColumn, position: number) {
+    this.#stamps = stamps;
+    this.#position = position;
+  }
+
+  get inode(): bigint {
+    return this.#stamps.inode(this.#position);
+  }
+
+  get size(): bigint {
+    return this.#stamps.size(this.#position);
+  }
+
+  get mtime(): bigint {
+    return this.#stamps.mtime(this.#position);
+  }
+
+  get ctime(): bigint {
+    return this.#stamps.ctime(this.#position);
+  }
+}
+
+/** Stamps of nodes that are kept together. */
+const TOGETHER = 1024;
+
+type NewNode = (stamp: FileStamp) => Node;
+
+function createNodes(): NewNode {
+  let stamps = new StampColumn(new BigInt64Array(0));
+  let position = 0;
+  return (stamp) => {
+    if (position === stamps.length) {
+      stamps = new StampColumn(new BigInt64Array(4 * TOGETHER));
+      position = 0;
+    }
+    stamps.set(position, stamp);
+    position += 1;
+    return new Node(stamps, position - 1);
+  };
 }
 
 function placeOf(root: string, path: string): string {
   return path === "" ? root : `${root}/${path}`;
 }
 
-function readNode(root: string, path: string): Node | undefined {
+function readNode(root: string, path: string, newNode: NewNode): Node | undefined {
   const file = placeOf(root, path);
   const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
   if (stat === undefined) return undefined;
-  const { inode, size, mtime, ctime } = stampOf(stat);
+  const node = newNode(stampOf(stat));
   const type = TYPES.get(stat.mode & TYPE_MASK);
-  if (type === undefined) return { entry: undefined, inode, size, mtime, ctime };
+  if (type === undefined) return node;
+  const mtime = stat.mtimeNs;
   const mode = Number(stat.mode & 0o7777n);
   // All in one literal: what is added to an object later takes an array of its own.
   const entry: DraftEntry =
     type === "file"
-      ? { path, type, mode, uid: 0, gid: 0, size: Number(size), mtime, content: new ContextContent(root, path) }
+      ? { path, type, mode, uid: 0, gid: 0, size: Number(stat.size), mtime, content: new ContextContent(root, path) }
       : { path, type, mode, uid: 0, gid: 0, size: 0, mtime };
   if (type === "file" && stat.nlink > 1n) entry.inode = `${stat.dev}:${stat.ino}`;
   if (type === "symlink") entry.linkname = readlinkSync(file);
   if (type === "char-device" || type === "block-device") entry.device = deviceNumber(stat.rdev);
   const xattrs = type === "symlink" ? undefined : readXattrs(file);
   if (xattrs !== undefined) entry.xattrs = xattrs;
-  return { entry, inode, size, mtime, ctime };
+  node.entry = entry;
+  return node;
 }
 
 type DraftEntry = { -readonly [Name in keyof Entry]: Entry[Name] };

@@ -14,7 +14,7 @@ export interface FileDigests {
    */
   digestAll(files: readonly ContextFile[], reading?: Reading): Promise<readonly Digest[]>;
   /** Stores what was learnt, for the next build. */
-  save(): Promise<void>;
+  readonly save: () => Promise<void>;
 }
 
 /** A file of a context, as it was looked up. */

@@ -56,6 +56,27 @@ export class StampColumn {
     return column;
   }
 
+  /** Stamps that it has room for. */
+  get length(): number {
+    return this.numbers.length / 4;
+  }
+
+  inode(position: number): bigint {
+    return BigInt.asUintN(64, this.numbers[4 * position]!);
+  }
+
+  size(position: number): bigint {
+    return this.numbers[4 * position + 1]!;
+  }
+
+  mtime(position: number): bigint {
+    return this.numbers[4 * position + 2]!;
+  }
+
+  ctime(position: number): bigint {
+    return this.numbers[4 * position + 3]!;
+  }
+
   set(position: number, { inode, size, mtime, ctime }: FileStamp): void {
     const at = 4 * position;
     this.numbers[at] = BigInt.asIntN(64, inode);
