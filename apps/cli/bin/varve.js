@@ -23,12 +23,12 @@ function usesBundle() {
 }
 
 /**
- * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. Sooner still,
- * every other RUN step would have it collected, in a tenth of the step's time.
+ * "low" has V8 collect sooner than it would: of a large context the heap is otherwise two thirds garbage. It costs a RUN
+ * step a tenth of its time.
  */
 function setMemory(use) {
   const { setFlagsFromString } = require("node:v8");
-  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 50 : 0}`);
+  setFlagsFromString(`--heap-growing-percent=${use === "low" ? 40 : 0}`);
   setFlagsFromString(`--semi-space-growth-factor=${use === "low" ? 1 : 2}`);
 }
 
