@@ -43,7 +43,11 @@ async function copyAt(
   { file, digest, size, body }: Exclude<TarPart, Uint8Array>,
   { target, signal }: { readonly target: number; readonly signal: AbortSignal },
 ): Promise<void> {
-  if ((await copyFile({ from: file, into, target, length: size }, signal)) === digest) return;
+  const copied = await copyFile({ from: file, into, target, length: size }, signal).catch((error: unknown) => {
+    if ((error as NodeJS.ErrnoException).code !== "ENOENT") throw error;
+    return undefined;
+  });
+  if (copied === digest) return;
   // What is wrong with the file its own reader tells.
   for await (const _ of body) continue;
   throw new Error(`Cannot copy "${file}": it changed`);

@@ -12,7 +12,8 @@ import {
   writeSync,
 } from "node:fs";
 import { join } from "node:path";
-import { createLayout, type Descriptor, openLayout } from "@varve/oci";
+import type { TarPart } from "@varve/layer";
+import { createLayout, type Descriptor, digestOf, openLayout } from "@varve/oci";
 import { describe, expect, test } from "vitest";
 import { dockerArchive, ociArchive, ociDirectory } from "../../src/export/export-archive.ts";
 import { rewriteImages } from "../../src/export/rewrite-images.ts";
@@ -165,6 +166,19 @@ describe("writeFileWhole()", () => {
       await expect(write(built, "x.tar")).rejects.toMatchObject(damaged as object);
       expect(existsSync(built.path("x.tar"))).toBe(false);
       expect(existsSync(file)).toBe(false);
+    });
+
+    test("tells what its reader tells where the file is gone by then", async () => {
+      const { path } = await small();
+      async function* body(): AsyncGenerator<Uint8Array> {
+        yield Buffer.alloc(0);
+        throw new Error("the blob is gone");
+      }
+      async function* parts(): AsyncGenerator<TarPart> {
+        yield { file: path("none"), digest: digestOf(Buffer.alloc(1)), size: 1, body: body() };
+      }
+      await expect(writeFileWhole(path("x.tar"), parts(), signal)).rejects.toThrow("the blob is gone");
+      expect(existsSync(path("x.tar"))).toBe(false);
     });
 
     test("ends with the signal's reason", async () => {
