@@ -1,9 +1,9 @@
 import { availableParallelism } from "node:os";
 import { extname } from "node:path";
 import { Worker } from "node:worker_threads";
+import type { Digest } from "@varve/oci";
 import type { CopyDone, CopyPiece, CopyWork } from "./copy-work.ts";
 import type { DigestedPath, FilesToDigest } from "./digest-work.ts";
-import type { Digest } from "@varve/oci";
 import type { SegmentDone, SegmentWork, SlotProblem } from "./segment-work.ts";
 import type { SumWork, TarSummation, TarSums, WantedSums } from "./tar-sums.ts";
 

@@ -37,10 +37,9 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
   const memo = createSelectionMemo(context.memo, context.source, query.words);
   const recalled = await memo.recall();
   if (recalled === undefined) {
-    const started = timeNow();
-    const { roots, tree, isRead } = await walk(context, query);
+    const { roots, seen, isRead } = await walk(context, query);
     const digest = selectionDigest(roots);
-    await keep(context, { isRead, task: rememberTask(memo, { digest, tree, started }) });
+    await keep(context, { isRead, task: rememberTask(memo, digest, seen) });
     return { digest, walked: roots, roots: async () => roots };
   }
   let loading: Promise<readonly SelectedRoot[]> | undefined;
@@ -54,20 +53,26 @@ export async function selectInContext(context: OpenContext, query: SelectionQuer
 
 interface Walked {
   readonly roots: readonly SelectedRoot[];
-  readonly tree: ContextTree;
+  readonly seen: Seen;
   /** Whether the files were read for more than their digests. */
   readonly isRead: boolean;
 }
 
+interface Seen {
+  readonly tree: ContextTree;
+  /** A time before anything of it was looked at: nanoseconds since 1970. */
+  readonly started: bigint;
+}
+
 /** Made here: what is returned beside it would hold the tree. */
-function rememberTask(
-  memo: SelectionMemo,
-  { digest, tree, started }: { readonly digest: Digest; readonly tree: ContextTree; readonly started: bigint },
-): () => Promise<void> {
+function rememberTask(memo: SelectionMemo, digest: Digest, { tree, started }: Seen): () => Promise<void> {
   return () => memo.remember(digest, tree.seen(), started);
 }
 
-/** Then what is selected is the last work of its step; otherwise it begins now, and needs the memory. */
+/**
+ * Files that were read for more are packed by now: only later builds wait for the task. Otherwise packing comes next, and
+ * needs the memory that the task gives back.
+ */
 async function keep(
   context: OpenContext,
   { isRead, task }: { readonly isRead: boolean; readonly task: () => Promise<void> },
@@ -84,14 +89,14 @@ async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked
   const files = selected.flatMap((root) => filesOf(root, tree));
   let isRead = false;
   const read = async (): Promise<ReadFiles | undefined> => {
-    const files = found ?? (await query.read?.(selected));
-    isRead = files !== undefined;
-    return files;
+    const readFiles = found ?? (await query.read?.(selected));
+    isRead = readFiles !== undefined;
+    return readFiles;
   };
   const digests = await context.digests.digestAll(files, { read, started });
   await keep(context, { isRead, task: context.digests.save });
   const next = digests.values();
-  return { roots: selected.map((root) => complete(root, next)), tree, isRead };
+  return { roots: selected.map((root) => complete(root, next)), seen: { tree, started }, isRead };
 }
 
 /** The files of a root, in the order of its entries. */

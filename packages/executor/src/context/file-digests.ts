@@ -73,12 +73,14 @@ export function openFileDigests(source: ContextSource, memo: Memo): FileDigests 
       return found.map((digest) => digest ?? digests[next++]!);
     },
     async save() {
-      const { table } = await load();
+      const remembered = known;
       // Of a large context it is tens of MiB; whoever asks again reads it again.
       known = undefined;
       const hasNews = batches.slice(saved).some(hasSettled);
       saved = batches.length;
-      if (hasNews) await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, batches)));
+      if (!hasNews) return;
+      const { table } = await (remembered ?? loadTable(memo, name));
+      await memo.put(NAMESPACE, name, encodeTable(mergeTable(table, batches)));
     },
   };
 }
@@ -185,9 +187,18 @@ async function readMissing(
   return digests.map((digest) => digest ?? left[next++]!);
 }
 
-/** True for files of which reading takes so long that it is worth being done together with other work. */
-export function areMany(files: readonly { readonly size: number }[]): boolean {
-  return files.length >= MANY_FILES || files.reduce((sum, { size }) => sum + size, 0) >= MANY_BYTES;
+/**
+ * True for files of which reading takes so long that it is worth being done together with other work; asks for no more
+ * of them than it takes to know.
+ */
+export function areMany(files: Iterable<{ readonly size: number }>): boolean {
+  let [count, bytes] = [0, 0];
+  for (const { size } of files) {
+    count += 1;
+    bytes += size;
+    if (count >= MANY_FILES || bytes >= MANY_BYTES) return true;
+  }
+  return false;
 }
 
 async function readDigests({ path: root }: ContextSource, files: readonly ContextFile[]): Promise<readonly Digest[]> {

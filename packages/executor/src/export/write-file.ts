@@ -27,9 +27,13 @@ async function writeNewFile(path: string, parts: AsyncIterable<TarPart>, signal:
   let length = 0;
   for await (const part of parts) {
     signal.throwIfAborted();
-    if (part instanceof Uint8Array) await writeAt(file, part, length);
-    else await copyAt(path, part, { target: length, signal });
-    length += part instanceof Uint8Array ? part.length : part.size;
+    if (part instanceof Uint8Array) {
+      await writeAt(file, part, length);
+      length += part.length;
+    } else {
+      await copyAt(path, part, { target: length, signal });
+      length += part.size;
+    }
   }
 }
 

@@ -95,7 +95,7 @@ async function ask(server: InitServer, config: RuntimeConfig, options: RunOption
  * ended, and reads what they wrote to its end.
  */
 function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposable {
-  if (!existsSync(path)) makePipe(path);
+  if (!existsSync(path)) makeNamedPipe(path);
   const reader = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK);
   // Without a writer of our own the pipe would be at its end before others open it.
   const writer = openSync(path, constants.O_WRONLY | constants.O_NONBLOCK);
@@ -110,7 +110,7 @@ function openPipe(path: string, onChunk: (chunk: Buffer) => void): AsyncDisposab
   };
 }
 
-function makePipe(path: string): void {
+function makeNamedPipe(path: string): void {
   mknod(path, S_IFIFO | PIPE_MODE, { major: 0, minor: 0 });
   // The umask took some of it.
   chmodSync(path, PIPE_MODE);

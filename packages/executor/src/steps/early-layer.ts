@@ -57,8 +57,6 @@ export interface Staging {
 const DEFINITIONS = "copied-definition/1";
 const SHAPES = "copied-shape/1";
 const DIGESTS = "copied-digest/1";
-/** Entries that are looked at between two questions whether they are many. */
-const SOME = 100;
 /** What is cached is found in less: milliseconds. */
 const PATIENCE = 100;
 
@@ -81,7 +79,7 @@ export function createEarlyPacking(step: CopyStep, options: EarlyPackingOptions)
   return {
     async readFirst(roots) {
       const root = onlyDirectory(step, roots);
-      if (root === undefined || !startsLarge(root) || !(await isNew(DEFINITIONS))) return undefined;
+      if (root === undefined || !areMany(root.children) || !(await isNew(DEFINITIONS))) return undefined;
       session.afterwards.push(async () => void (await isNew(SHAPES, selectionShape(roots))));
       return begin(() => packer.packFound(root));
     },
@@ -152,16 +150,6 @@ function onlyDirectory({ exclude, parents }: CopyStep, roots: readonly SelectedR
   const [root, ...others] = roots;
   const isOnly = root?.entry.type === "directory" && others.length === 0;
   return isOnly && exclude.length === 0 && !parents ? root : undefined;
-}
-
-/** Looks no further than to where it is certain. */
-function startsLarge({ children }: SelectedRoot): boolean {
-  const first: Entry[] = [];
-  for (const child of children) {
-    first.push(child);
-    if (first.length % SOME === 0 && areMany(first)) return true;
-  }
-  return areMany(first);
 }
 
 /** Whatever fails, the step meets it in its own time, and tells of it better. */
