@@ -71,7 +71,6 @@ const WORK = new RegExp(
 /** The file that a module goes to, of those whose compiled code is kept. */
 function chunkOf(id: string, context: ChunkingContext): "build" | "layer" | "work" | undefined {
   if (!isNeeded(id, context)) return undefined;
-  // Threads load it alone.
   if (id.includes("/packages/layer/")) return "layer";
   return WORK.test(id) ? "work" : "build";
 }
@@ -124,7 +123,7 @@ interface Bundling {
 
 rmSync(output, { recursive: true, force: true });
 const usual = await write(
-  { main, "layer-worker": "packages/layer/dist/layer-worker.js" },
+  { main },
   {
     plugins: [nativeLevel, lazyRequires],
     codeSplitting: { includeDependenciesRecursively: false, groups: [{ debugName: "build", name: chunkOf }] },
@@ -134,7 +133,9 @@ const usual = await write(
 // little, for one of them forks itself.
 const run = "packages/executor/dist/run";
 const inits = await write({ init: `${run}/init.js`, "init-server": `${run}/init-server.js` }, { plugins: [] });
-const chunks = [...usual, ...inits];
+// Three of them are started at once, and need little.
+const worker = await write({ "layer-worker": "packages/layer/dist/layer-worker.js" }, { plugins: [] });
+const chunks = [...usual, ...inits, ...worker];
 // Files whose compiled code apps/cli/bin keeps, each with what tells it from those of other versions.
 const kept = usual.filter(({ name }) => ["main", "layer", "work", "rolldown-runtime"].includes(name));
 const versions = Object.fromEntries(kept.map(({ fileName, code }) => [fileName, hash("sha256", code).slice(0, 16)]));

@@ -102,7 +102,7 @@ export async function packOrdered(entries: Iterable<Entry>, options: PackOptions
     pending: [],
     segments: [],
     segmentDigests: [],
-    sums: isHere ? sumHere(frame) : sumInWorker(frame, concurrency),
+    sums: isHere ? sumHere(frame) : sumInWorker(frame),
     blobLength: 0,
     reused: 0,
     unwritten: [],
@@ -202,11 +202,13 @@ async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {
 }
 
 async function describe(packing: Packing, { diffId }: TarSums): Promise<PackedLayer> {
+  packing.options.signal?.throwIfAborted();
+  const committed = packing.writer.commit();
+  committed.catch(() => undefined);
   const entries = packing.ledger.close();
   const contentDigest = digestOrdered(entries);
-  packing.options.signal?.throwIfAborted();
   const { segments, segmentDigests, reused } = packing;
-  const { digest, size } = await packing.writer.commit();
+  const { digest, size } = await committed;
   return {
     layer: { descriptor: { mediaType: packing.frame.mediaType, digest, size }, diffId },
     index: { diffId, contentDigest, entries, segments },

@@ -33,14 +33,18 @@ interface Pending {
   readonly reject: (error: unknown) => void;
 }
 
+/** What takes long is done by these. */
 const threads: Thread[] = [];
+/** What comes between is done by this one: behind segments it would wait, and those who ask for it with it. */
+const aside: Thread[] = [];
 /** Tars that were summed up, and files that were copied so far. */
 let tars = 0;
 let copies = 0;
 
 /** Starts the threads, for who is going to need them soon: it takes them a while. */
 export function startThreads(): void {
-  while (threads.length < defaultConcurrency) startThread();
+  while (threads.length < defaultConcurrency) startThread(threads);
+  threadAside();
 }
 
 /** Has a worker thread do the work; at most `concurrency` threads share all that is asked for. */
@@ -51,9 +55,9 @@ export async function segmentInWorker(
   return (await load(leastBusy(concurrency), work)) as SegmentDone | SlotProblem;
 }
 
-/** Has one worker thread, beside its other work, sum up a tar. */
-export function sumInWorker({ needsCrc }: WantedSums, concurrency: number = defaultConcurrency): TarSummation {
-  const thread = leastBusy(concurrency);
+/** Has a worker thread sum up a tar. */
+export function sumInWorker({ needsCrc }: WantedSums): TarSummation {
+  const thread = threadAside();
   const tar = (tars += 1);
   const end = async (): Promise<TarSums> =>
     (await ask(thread, { tar, memory: undefined, length: 0, needsCrc })) as TarSums;
@@ -75,9 +79,9 @@ export interface Copying {
   drop(): void;
 }
 
-/** Has one worker thread copy a file. */
+/** Has a worker thread copy a file. */
 export function copyInWorker(): Copying {
-  const thread = leastBusy(defaultConcurrency);
+  const thread = threadAside();
   const copy = (copies += 1);
   const end = async (): Promise<Digest> => {
     const { digest } = (await ask(thread, { copy, piece: undefined })) as CopyDone;
@@ -85,7 +89,7 @@ export function copyInWorker(): Copying {
     return digest;
   };
   return {
-    add: async (piece) => (await load(thread, { copy, piece })) as CopyDone,
+    add: async (piece) => (await ask(thread, { copy, piece })) as CopyDone,
     finish: end,
     drop: () => void end().catch(() => undefined),
   };
@@ -125,10 +129,15 @@ function leastBusy(concurrency: number): Thread {
     first,
   );
   if (best !== undefined && (best.load === 0 || threads.length >= concurrency)) return best;
-  return startThread();
+  return startThread(threads);
 }
 
-function startThread(): Thread {
+function threadAside(): Thread {
+  return aside[0] ?? startThread(aside);
+}
+
+/** Among its `fellows`, until it ends. */
+function startThread(fellows: Thread[]): Thread {
   const worker = new Worker(new URL(`layer-worker${extname(import.meta.filename)}`, import.meta.url), {
     // Little room for what is young: compressed bytes are let go soon, not when they are 64 MiB.
     resourceLimits: { maxOldGenerationSizeMb: 64, maxYoungGenerationSizeMb: 1 },
@@ -141,14 +150,14 @@ function startThread(): Thread {
   };
   const fail = (error: unknown): void => {
     thread.failure ??= error;
-    const position = threads.indexOf(thread);
-    if (position >= 0) threads.splice(position, 1);
+    const position = fellows.indexOf(thread);
+    if (position >= 0) fellows.splice(position, 1);
     for (const { reject } of thread.pending.splice(0)) reject(error);
   };
   worker.on("message", (done: DoneMessage) => settle()?.resolve(done));
   worker.on("error", fail);
   worker.on("exit", (code) => fail(new Error(`Worker thread ended with ${code}`)));
   worker.unref();
-  threads.push(thread);
+  fellows.push(thread);
   return thread;
 }
