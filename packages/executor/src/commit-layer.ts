@@ -1,5 +1,5 @@
 import type { RecordLayer } from "@varve/cache";
-import { type Entry, orderEntries, packOrdered, type PackedLayer } from "@varve/layer";
+import { type Entry, orderEntries, packOrdered, type PackedLayer, type PackOptions } from "@varve/layer";
 import { lineageOf, openEarlierSegments, rememberSegments } from "./earlier-segments.ts";
 import { storeLayerIndex } from "./layers.ts";
 import type { LayerStep } from "./resolve.ts";
@@ -31,7 +31,7 @@ export async function packStep(
 export async function packInOrder(
   step: LayerStep,
   entries: Iterable<Entry>,
-  options: BuildOptions,
+  { onFile, ...options }: BuildOptions & Pick<PackOptions, "onFile">,
 ): Promise<PackedLayer> {
   const { store, compression, signal } = options;
   const lineage = lineageOf(step, options);
@@ -41,6 +41,7 @@ export async function packInOrder(
     compression,
     signal,
     ...(earlier === undefined ? {} : { reuse: earlier }),
+    ...(onFile === undefined ? {} : { onFile }),
   });
   store.use([packed.layer.descriptor.digest]);
   await rememberSegments(lineage, packed, options);
@@ -57,7 +58,7 @@ export async function commitLayer(packed: PackedLayer, { store, cache }: BuildOp
   if (known !== undefined && known.descriptor.mediaType === packed.layer.descriptor.mediaType) {
     return { layer: known, isNew: known.diffId === packed.layer.diffId, segments };
   }
-  const index = await storeLayerIndex(packed.index, store);
+  const index = await storeLayerIndex(packed, store);
   store.use([index.digest]);
   return { layer: { ...packed.layer, contentDigest: packed.contentDigest, index }, isNew: true, segments };
 }

@@ -41,8 +41,8 @@ export async function openEarlierSegments(lineage: Digest, options: Options): Pr
 /** Lets the next layer of this lineage use the segments of this one. */
 export async function rememberSegments(lineage: Digest, packed: PackedLayer, options: Options): Promise<void> {
   const { store, compression } = options;
+  const { segments } = packed;
   const { descriptor } = packed.layer;
-  const segments = packed.index.segments ?? [];
   if (compression.type === "none" || descriptor.size < SMALLEST) return;
   const earlier: EarlierBlob = {
     blob: descriptor.digest,

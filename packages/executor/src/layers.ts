@@ -11,8 +11,9 @@ import {
   stackTrees,
   type FileTree,
   type LayerIndex,
+  type PackedLayer,
 } from "@varve/layer";
-import { copyImage, type Descriptor, type Digest, readContent } from "@varve/oci";
+import { copyImage, type Descriptor, type Digest, type Layer, readContent } from "@varve/oci";
 import type { OnBuildEvent } from "./events.ts";
 import type { Rootfs, RootfsLayer } from "./rootfs.ts";
 import type { SnapshotBase, Snapshotter } from "./snapshotter.ts";
@@ -80,13 +81,16 @@ export function createLayers(options: LayersOptions): Layers {
   };
 }
 
-/** Stores the layer index as a blob, and remembers it under the layer's diff ID. */
-export async function storeLayerIndex(index: LayerIndex, store: LocalStore): Promise<Descriptor> {
+/** Stores an encoded layer index as a blob, and remembers it under the layer's diff ID. */
+export async function storeLayerIndex(
+  { index, layer: { diffId } }: Pick<PackedLayer, "index"> & { readonly layer: Pick<Layer, "diffId"> },
+  store: LocalStore,
+): Promise<Descriptor> {
   const writer = await store.content.openWriter();
   try {
-    await writer.write(encodeLayerIndex(index));
+    await writer.write(index);
     const descriptor = { mediaType: layerIndexMediaType, ...(await writer.commit()) };
-    await rememberIndex(index.diffId, descriptor, store);
+    await rememberIndex(diffId, descriptor, store);
     return descriptor;
   } finally {
     await writer.abort();
@@ -155,7 +159,7 @@ async function extract(layer: RootfsLayer, options: LayersOptions): Promise<void
     const overlay = (await options.snapshotter()).whiteouts;
     const content = store.content.fetch(descriptor, { signal });
     const index = await extractLayer(content, { directory, overlay, expectedDiffId: diffId, signal });
-    await storeLayerIndex(index, store);
+    await storeLayerIndex({ index: await encodeLayerIndex(index), layer: layer.layer }, store);
     await moveInPlace(directory, store.layerPath(diffId));
   } finally {
     await rm(temporary, { recursive: true, force: true });

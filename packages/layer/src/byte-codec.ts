@@ -45,6 +45,12 @@ export class ByteWriter {
     this.#length += value.length;
   }
 
+  /** As UTF-8, nothing before it: whoever reads it knows how long it is. */
+  text(value: string): void {
+    this.#reserve(3 * value.length);
+    this.#length += this.#buffer.write(value, this.#length);
+  }
+
   take(): Bytes {
     return this.#buffer.subarray(0, this.#length);
   }

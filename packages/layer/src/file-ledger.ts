@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { Digest } from "@varve/oci";
 import type { Entry } from "./entry.ts";
-import type { IndexEntry } from "./layer-index.ts";
+import type { FilePlace } from "./index-codec.ts";
 import { comparePaths } from "./order-entries.ts";
 import { explainProblem, fileChanged } from "./read-content.ts";
 import type { SegmentDone, SlotProblem } from "./segment-work.ts";
@@ -14,7 +14,13 @@ export interface FilledSegment {
   readonly done: Pick<SegmentDone, "digests" | "states">;
 }
 
-type Drafted = { -readonly [Name in keyof IndexEntry]: IndexEntry[Name] };
+/** An entry of which not all is known yet. */
+interface Waiting {
+  readonly entry: Entry;
+  /** Of a file. */
+  digest: Digest | undefined;
+  tarOffset: number | undefined;
+}
 
 interface OpenFile {
   readonly sum: Hash;
@@ -22,29 +28,37 @@ interface OpenFile {
   length: number;
 }
 
+/** Told of each entry of a layer, in order, once all is known of it. */
+export type OnKnown = (entry: Entry, place: FilePlace) => void;
+
 /** Collects what is learnt of a layer's files while it is written: where they are in the tar, and their digests. */
 export class FileLedger {
-  readonly #entries: Entry[] = [];
-  /** By position; for files. */
-  readonly #digests: (Digest | undefined)[] = [];
-  readonly #places: number[] = [];
+  readonly #onKnown: OnKnown;
+  /** In order. */
+  readonly #waiting: Waiting[] = [];
+  /** Entries before these. */
+  #known = 0;
+  #last = "";
   /** Files that came in part so far. */
   readonly #open = new Map<number, OpenFile>();
 
-  /** Gives entries on, and keeps them. @throws Error where one does not stand in the order of a layer. */
+  constructor(onKnown: OnKnown) {
+    this.#onKnown = onKnown;
+  }
+
+  /** Gives entries on, and follows them. @throws Error where one does not stand in the order of a layer. */
   *record(entries: Iterable<Entry>): Generator<Entry> {
-    let before = "";
     for (const entry of entries) {
-      if (comparePaths(before, entry.path) > 0) throw new Error(`Cannot pack "${entry.path}" after "${before}"`);
-      before = entry.path;
-      this.#entries.push(entry);
-      this.#places.push(0);
+      if (comparePaths(this.#last, entry.path) > 0)
+        throw new Error(`Cannot pack "${entry.path}" after "${this.#last}"`);
+      this.#last = entry.path;
+      this.#waiting.push({ entry, digest: undefined, tarOffset: undefined });
       yield entry;
     }
   }
 
   place(position: number, tarOffset: number): void {
-    this.#places[position] = tarOffset;
+    this.#at(position).tarOffset = tarOffset;
   }
 
   /**
@@ -54,27 +68,35 @@ export class FileLedger {
   enter({ bytes, slots, done }: FilledSegment): void {
     const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.length);
     for (const [position, slot] of slots.entries()) {
-      const entry = this.#entryOf(slot);
+      const file = this.#at(slot.entry);
       const digest: Digest = `sha256:${digests.toString("hex", digestLength * position, digestLength * (position + 1))}`;
       const piece = bytes.subarray(slot.start, slot.start + slot.length);
       const whole = slot.isWhole
         ? digest
-        : this.#enterPiece(entry, { key: slot.entry, piece, state: done.states.get(position) });
-      if (whole !== undefined) this.#digests[slot.entry] = checkDigest(entry, whole);
+        : this.#enterPiece(file.entry, { key: slot.entry, piece, state: done.states.get(position) });
+      if (whole !== undefined) file.digest = checkDigest(file.entry, whole);
     }
+    this.#tell();
   }
 
   /** The error for a slot that could not be filled. */
   explain(slots: readonly Slot[], problem: SlotProblem): Error {
     const slot = slots[problem.slot];
     if (slot === undefined) throw new RangeError(`There is no slot ${problem.slot}`);
-    return explainProblem(this.#entryOf(slot), problem);
+    return explainProblem(this.#at(slot.entry).entry, problem);
   }
 
-  #entryOf({ entry: position }: Slot): Entry {
-    const entry = this.#entries[position];
-    if (entry === undefined) throw new RangeError(`There is no entry ${position}`);
-    return entry;
+  #at(position: number): Waiting {
+    const waiting = this.#waiting[position - this.#known];
+    if (waiting === undefined) throw new RangeError(`There is no entry ${position}`);
+    return waiting;
+  }
+
+  #tell(): void {
+    const open = this.#waiting.findIndex(({ entry, digest }) => entry.type === "file" && digest === undefined);
+    const known = this.#waiting.splice(0, open < 0 ? this.#waiting.length : open);
+    for (const each of known) this.#onKnown(each.entry, each);
+    this.#known += known.length;
   }
 
   /** The digest of the file that this piece completes. */
@@ -91,14 +113,6 @@ export class FileLedger {
     this.#open.delete(key);
     return `sha256:${file.sum.digest("hex")}`;
   }
-
-  /** The entries as a layer index has them. */
-  close(): readonly IndexEntry[] {
-    return this.#entries.map((entry, position) => {
-      const digest = this.#digests[position];
-      return digest === undefined ? withoutOrigin(entry) : withPlace(entry, digest, this.#places[position]!);
-    });
-  }
 }
 
 /** A cache key may rest on the digest that the entry came with: other bytes must not pass under it. */
@@ -106,21 +120,4 @@ function checkDigest(entry: Entry, digest: Digest): Digest {
   if (entry.digest !== undefined && entry.digest !== digest) throw fileChanged(entry, "its bytes changed before or");
   // The text that the entry holds already serves once more.
   return entry.digest ?? digest;
-}
-
-/** All in one literal: what is added to an object later takes an array of its own. */
-function withPlace(entry: Entry, digest: Digest, tarOffset: number): IndexEntry {
-  const { path, type, mode, uid, gid, size, mtime, xattrs } = entry;
-  const placed = { path, type, mode, uid, gid, size, mtime, digest, tarOffset };
-  return xattrs === undefined ? placed : { ...placed, xattrs };
-}
-
-/** Without what only says where it came from: the content, and what a scanned entry carries along. */
-function withoutOrigin(entry: Entry): Drafted {
-  const { path, type, mode, uid, gid, size, mtime } = entry;
-  const kept: Drafted = { path, type, mode, uid, gid, size, mtime };
-  if (entry.linkname !== undefined) kept.linkname = entry.linkname;
-  if (entry.device !== undefined) kept.device = entry.device;
-  if (entry.xattrs !== undefined) kept.xattrs = entry.xattrs;
-  return kept;
 }

@@ -1,6 +1,8 @@
-import { constants, zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { constants, zstdCompress, zstdDecompressSync } from "node:zlib";
+import type { Digest } from "@varve/oci";
 import { ByteReader, ByteWriter, type Bytes } from "./byte-codec.ts";
-import type { EntryType } from "./entry.ts";
+import type { Entry, EntryType } from "./entry.ts";
 import { LayerError } from "./errors.ts";
 import type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
 
@@ -10,8 +12,9 @@ export const layerIndexMediaType = "application/vnd.varve.layer-index.v1";
 const magic = "varve/layer-index/1\n";
 /** Bytes of an index before compression beyond which it is refused: some 3 million entries. */
 const largestIndex = 512 * 1024 * 1024;
-/** Bytes of most entries, texts left out. */
-const usualEntry = 56;
+/** Bytes of the texts, and of the rest, of most layers. */
+const usualCapacity = 64 * 1024;
+const compress = promisify(zstdCompress);
 const second = 1_000_000_000n;
 const types: readonly EntryType[] = [
   "file",
@@ -28,25 +31,43 @@ const typeNumbers: ReadonlyMap<EntryType, number> = new Map(types.map((type, num
 const has = { linkname: 16, device: 32, xattrs: 64, digest: 128, tarOffset: 256 } as const;
 
 /** A layer index as a small blob. The format is described in docs/cache-format.md, "Layer index". Contents are left out. */
-export function encodeLayerIndex(index: LayerIndex): Uint8Array {
-  const writer = new ByteWriter(index.entries.length * usualEntry);
-  writer.digest(index.diffId);
-  writer.digest(index.contentDigest);
-  writeSegments(writer, index.segments);
-  writer.number(index.entries.length);
-  const texts: string[] = [];
-  for (const entry of index.entries) writeEntry(writer, texts, entry);
-  const text = texts.join("");
-  const textLength = Buffer.byteLength(text);
-  const head = new ByteWriter();
-  head.number(textLength);
-  const start = magic.length + head.take().length;
-  const parts = Buffer.allocUnsafe(start + textLength + writer.take().length);
-  parts.write(magic);
-  parts.set(head.take(), magic.length);
-  parts.write(text, start);
-  parts.set(writer.take(), start + textLength);
-  return zstdCompressSync(parts, { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+export async function encodeLayerIndex(index: LayerIndex): Promise<Uint8Array> {
+  const writer = new LayerIndexWriter();
+  for (const entry of index.entries) writer.add(entry, entry);
+  return writer.finish(index);
+}
+
+/** Of a file in a layer: its digest, and where its bytes start in the tar. */
+export interface FilePlace {
+  readonly digest?: Digest | undefined;
+  readonly tarOffset?: number | undefined;
+}
+
+/** Writes a layer index entry by entry: nothing else of them has to be kept. */
+export class LayerIndexWriter {
+  readonly #texts = new ByteWriter(usualCapacity);
+  readonly #entries = new ByteWriter(usualCapacity);
+  #count = 0;
+
+  /** Adds the next entry in the layer's order; its own place does not count. */
+  add(entry: Entry, place: FilePlace): void {
+    writeEntry(this.#entries, this.#texts, { entry, place });
+    this.#count += 1;
+  }
+
+  /** The blob. Nothing can be added any more. */
+  async finish({ diffId, contentDigest, segments }: Omit<LayerIndex, "entries">): Promise<Uint8Array> {
+    const texts = this.#texts.take();
+    const head = new ByteWriter();
+    head.number(texts.length);
+    const middle = new ByteWriter();
+    middle.digest(diffId);
+    middle.digest(contentDigest);
+    writeSegments(middle, segments);
+    middle.number(this.#count);
+    const parts = [Buffer.from(magic), head.take(), texts, middle.take(), this.#entries.take()];
+    return compress(Buffer.concat(parts), { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+  }
 }
 
 /**
@@ -107,8 +128,15 @@ function readSegments(reader: ByteReader): readonly Segment[] | undefined {
   return segments;
 }
 
-function writeEntry(writer: ByteWriter, texts: string[], entry: IndexEntry): void {
-  writer.number((typeNumbers.get(entry.type) ?? 0) | flagsOf(entry));
+interface PlacedEntry {
+  readonly entry: Entry;
+  readonly place: FilePlace;
+}
+
+function writeEntry(writer: ByteWriter, texts: ByteWriter, { entry, place }: PlacedEntry): void {
+  const { linkname, device, xattrs } = entry;
+  const { digest, tarOffset } = place;
+  writer.number((typeNumbers.get(entry.type) ?? 0) | flagsOf(entry, place));
   writeText(writer, texts, entry.path);
   writer.number(entry.mode);
   writer.number(entry.uid);
@@ -117,15 +145,15 @@ function writeEntry(writer: ByteWriter, texts: string[], entry: IndexEntry): voi
   const fraction = ((entry.mtime % second) + second) % second;
   writer.signed(Number((entry.mtime - fraction) / second));
   writer.number(Number(fraction));
-  if (entry.linkname !== undefined) writeText(writer, texts, entry.linkname);
-  if (entry.device !== undefined) writer.number(entry.device.major);
-  if (entry.device !== undefined) writer.number(entry.device.minor);
-  if (entry.xattrs !== undefined) writeXattrs(writer, entry.xattrs);
-  if (entry.digest !== undefined) writer.digest(entry.digest);
-  if (entry.tarOffset !== undefined) writer.number(entry.tarOffset);
+  if (linkname !== undefined) writeText(writer, texts, linkname);
+  if (device !== undefined) writer.number(device.major);
+  if (device !== undefined) writer.number(device.minor);
+  if (xattrs !== undefined) writeXattrs(writer, xattrs);
+  if (digest !== undefined) writer.digest(digest);
+  if (tarOffset !== undefined) writer.number(tarOffset);
 }
 
-function flagsOf({ linkname, device, xattrs, digest, tarOffset }: IndexEntry): number {
+function flagsOf({ linkname, device, xattrs }: Entry, { digest, tarOffset }: FilePlace): number {
   return (
     (linkname === undefined ? 0 : has.linkname) |
     (device === undefined ? 0 : has.device) |
@@ -135,9 +163,9 @@ function flagsOf({ linkname, device, xattrs, digest, tarOffset }: IndexEntry): n
   );
 }
 
-function writeText(writer: ByteWriter, texts: string[], text: string): void {
+function writeText(writer: ByteWriter, texts: ByteWriter, text: string): void {
   writer.number(text.length);
-  texts.push(text);
+  texts.text(text);
 }
 
 function writeXattrs(writer: ByteWriter, xattrs: Readonly<Record<string, Uint8Array>>): void {

@@ -4,7 +4,8 @@ import { type BlobFrame, type Compression, createBlobFrame } from "./compression
 import { cutSegments, type DraftSegment } from "./cut-segments.ts";
 import type { Entry } from "./entry.ts";
 import { FileLedger } from "./file-ledger.ts";
-import type { LayerIndex, Segment } from "./layer-index.ts";
+import { LayerIndexWriter } from "./index-codec.ts";
+import type { Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
 import type { SegmentBuffer } from "./segment-buffer.ts";
 import {
@@ -16,7 +17,7 @@ import {
 } from "./segment-work.ts";
 import { packSlots } from "./slots.ts";
 import { sumHere, type TarSummation, type TarSums } from "./tar-sums.ts";
-import { digestOrdered } from "./tree-digest.ts";
+import { TreeSum } from "./tree-digest.ts";
 import { defaultConcurrency, segmentInWorker, sumInWorker } from "./worker-pool.ts";
 
 /** Segments of earlier blobs that are at hand. */
@@ -32,13 +33,18 @@ export interface PackOptions {
   /** Threads that read and compress; the bytes do not depend on it. Default: the processors there are. */
   readonly concurrency?: number;
   readonly reuse?: SegmentReuse;
+  /** Told of each file, in order, once its bytes were digested. */
+  readonly onFile?: (entry: Entry, digest: Digest) => void;
 }
 
-/** A layer that was stored: what an image needs of it, its layer index, and its content digest. */
+/** A layer that was stored: what an image needs of it, its encoded layer index, and its content digest. */
 export interface PackedLayer {
   readonly layer: Layer;
-  readonly index: LayerIndex;
+  /** As `decodeLayerIndex` reads it. Its entries carry digests and no content. */
+  readonly index: Uint8Array;
   readonly contentDigest: Digest;
+  /** Of the blob, in order. */
+  readonly segments: readonly Segment[];
   /** sha256 of each segment of the blob, in order: what its bytes are verified by when they are reused. */
   readonly segmentDigests: readonly Digest[];
   /** Segments that were taken from earlier blobs. */
@@ -50,6 +56,8 @@ interface Packing {
   readonly writer: BlobWriter;
   readonly options: PackOptions;
   readonly ledger: FileLedger;
+  readonly index: LayerIndexWriter;
+  readonly content: TreeSum;
   readonly run: (work: SegmentWork) => Promise<SegmentDone | SlotProblem>;
   readonly pending: Pending[];
   readonly segments: Segment[];
@@ -75,7 +83,6 @@ const mostUnwritten = 2;
 /**
  * Writes entries, in any order, as a layer into a store. The bytes depend on nothing but the entries, what their files
  * hold, and the compression. Each file is read once; memory is bounded whatever the sizes.
- * The index's entries carry digests and no content.
  * @throws LayerError `FILE_CHANGED` where a file is not what its entry says or changes meanwhile, `SOURCE_MISSING`,
  * `ENTRY_UNSUPPORTED`; the store then holds nothing of the layer.
  */
@@ -93,11 +100,20 @@ export async function packOrdered(entries: Iterable<Entry>, options: PackOptions
   const { isHere, all } = lookAhead(entries);
   const frame = createBlobFrame(options.compression);
   const writer = await options.store.openWriter();
+  const index = new LayerIndexWriter();
+  const content = new TreeSum();
+  const ledger = new FileLedger((entry, place) => {
+    index.add(entry, place);
+    content.add(entry, place.digest);
+    if (place.digest !== undefined) options.onFile?.(entry, place.digest);
+  });
   const packing: Packing = {
     frame,
     writer,
     options,
-    ledger: new FileLedger(),
+    ledger,
+    index,
+    content,
     run: isHere ? runHere : (work) => segmentInWorker(work, concurrency),
     pending: [],
     segments: [],
@@ -203,16 +219,17 @@ async function writePart(packing: Packing, bytes: Uint8Array): Promise<void> {
 
 async function describe(packing: Packing, { diffId }: TarSums): Promise<PackedLayer> {
   packing.options.signal?.throwIfAborted();
-  const committed = packing.writer.commit();
-  committed.catch(() => undefined);
-  const entries = packing.ledger.close();
-  const contentDigest = digestOrdered(entries);
   const { segments, segmentDigests, reused } = packing;
-  const { digest, size } = await committed;
+  const contentDigest = packing.content.finish();
+  const [{ digest, size }, index] = await Promise.all([
+    packing.writer.commit(),
+    packing.index.finish({ diffId, contentDigest, segments }),
+  ]);
   return {
     layer: { descriptor: { mediaType: packing.frame.mediaType, digest, size }, diffId },
-    index: { diffId, contentDigest, entries, segments },
+    index,
     contentDigest,
+    segments,
     segmentDigests,
     reused,
   };

@@ -75,23 +75,36 @@ export function digestFile(entry: Entry): Digest {
  * @throws LayerError `SOURCE_MISSING` for a file without.
  */
 export function digestOrdered(entries: Iterable<Entry>): Digest {
-  const sum = createHash("sha256").update(version);
-  const frames = new FrameBuffer();
-  for (const entry of entries) {
-    frameEntry(frames, entry);
-    if (frames.length > chunkLength) sum.update(frames.take());
-  }
-  return `sha256:${sum.update(frames.take()).digest("hex")}`;
+  const sum = new TreeSum();
+  for (const entry of entries) sum.add(entry, entry.digest);
+  return sum.finish();
 }
 
-function frameEntry(frames: FrameBuffer, entry: Entry): void {
+/** A tree digest of entries that come one by one. */
+export class TreeSum {
+  readonly #sum = createHash("sha256").update(version);
+  readonly #frames = new FrameBuffer();
+
+  /** Adds the next entry in the order of a layer; `digest`: of its bytes. @throws LayerError `SOURCE_MISSING` for a file without. */
+  add(entry: Entry, digest: Digest | undefined): void {
+    frameEntry(this.#frames, entry, digest);
+    if (this.#frames.length > chunkLength) this.#sum.update(this.#frames.take());
+  }
+
+  /** Nothing can be added any more. */
+  finish(): Digest {
+    return `sha256:${this.#sum.update(this.#frames.take()).digest("hex")}`;
+  }
+}
+
+function frameEntry(frames: FrameBuffer, entry: Entry, digest: Digest | undefined): void {
   frames.text(entry.path);
   frames.number(typeNumbers[entry.type]);
   frames.number(entry.mode);
   frames.number(entry.uid);
   frames.number(entry.gid);
   frames.number(entry.type === "file" ? entry.size : 0);
-  frames.text(entry.type === "file" ? knownDigest(entry) : "");
+  frames.text(entry.type === "file" ? known(digest, entry) : "");
   frames.text(entry.linkname ?? "");
   frames.number(entry.device?.major ?? 0);
   frames.number(entry.device?.minor ?? 0);
@@ -107,11 +120,9 @@ function frameXattrs(frames: FrameBuffer, xattrs: Readonly<Record<string, Uint8A
   }
 }
 
-function knownDigest(entry: Entry): Digest {
-  if (entry.digest !== undefined) return entry.digest;
-  throw new LayerError("SOURCE_MISSING", `Cannot digest "${entry.path}": the digest of its bytes is not known`, {
-    path: entry.path,
-  });
+function known(digest: Digest | undefined, { path }: Entry): Digest {
+  if (digest !== undefined) return digest;
+  throw new LayerError("SOURCE_MISSING", `Cannot digest "${path}": the digest of its bytes is not known`, { path });
 }
 
 /** Collects numbers of 8 bytes, and texts and bytes behind their length, so that no two lists of parts look alike. */

@@ -4,8 +4,8 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createMemoryStore } from "@varve/oci";
 import { onTestFinished } from "vitest";
-import type { Compression, Entry, PackedLayer, PackOptions } from "../src/index.ts";
-import { packLayer } from "../src/index.ts";
+import type { Compression, Entry, LayerIndex, PackedLayer, PackOptions } from "../src/index.ts";
+import { decodeLayerIndex, packLayer } from "../src/index.ts";
 
 /** An empty directory that goes away with the test. */
 export function scratch(): string {
@@ -28,10 +28,11 @@ export async function pack(
   entries: readonly Entry[],
   compression: Compression = { type: "none" },
   options: Partial<PackOptions> = {},
-): Promise<PackedLayer & { readonly blob: Buffer }> {
+): Promise<Omit<PackedLayer, "index"> & { readonly index: LayerIndex; readonly blob: Buffer }> {
   const store = createMemoryStore();
   const packed = await packLayer(entries, { store, compression, ...options });
-  return { ...packed, blob: Buffer.concat(await store.fetch(packed.layer.descriptor).toArray()) };
+  const index = decodeLayerIndex(packed.index);
+  return { ...packed, index, blob: Buffer.concat(await store.fetch(packed.layer.descriptor).toArray()) };
 }
 
 /** An entry with the given properties, else a file of root with mode 644 and time 0. */

@@ -148,7 +148,7 @@ async function repackLayer(
   const { store, compression, signal } = options;
   const entries = clampEntries(await layerEntries(layer, options), clamp);
   const packed = await packLayer(entries, { store: store.content, compression, signal });
-  return { layer: packed.layer, index: await storeLayerIndex(packed.index, store) };
+  return { layer: packed.layer, index: await storeLayerIndex(packed, store) };
 }
 
 const MEMO = "rewritten-layer/1";

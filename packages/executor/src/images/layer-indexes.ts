@@ -57,7 +57,7 @@ async function remembered(namespace: string, diffId: Digest, store: LocalStore):
 async function remember(index: LayerIndex, store: LocalStore): Promise<void> {
   const writer = await store.content.openWriter();
   try {
-    await writer.write(encodeLayerIndex(index));
+    await writer.write(await encodeLayerIndex(index));
     const descriptor = { mediaType: layerIndexMediaType, ...(await writer.commit()) };
     await store.memo.put(READ, index.diffId, Buffer.from(JSON.stringify(descriptor)));
   } finally {

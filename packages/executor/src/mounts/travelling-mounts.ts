@@ -104,12 +104,13 @@ async function saveChanged(
   if (stateOf(entries) === before) return;
   const bytes = entries.reduce((sum, { size }) => sum + size, 0);
   if (bytes > BUDGET) throw new Error(`it holds ${bytes} bytes; wanted at most ${BUDGET}`);
-  const { layer, index, contentDigest } = await packLayer(joinHardlinks(entries), {
+  const packed = await packLayer(joinHardlinks(entries), {
     store: store.content,
     compression,
     signal,
   });
-  const saved: RecordLayer = { ...layer, contentDigest, index: await storeLayerIndex(index, store) };
+  const { layer, contentDigest } = packed;
+  const saved: RecordLayer = { ...layer, contentDigest, index: await storeLayerIndex(packed, store) };
   await cache.putMount(nameOf(mount), saved, store.content, { signal });
 }
 

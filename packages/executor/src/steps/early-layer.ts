@@ -112,10 +112,11 @@ function createPacker(step: CopyStep, options: EarlyPackingOptions): Packer {
     inPhase(`packing ${step.name}`, session, async () => {
       const started = Date.now();
       const { tree, entries } = await stage();
-      const contents: Entry["content"][] = [];
-      const packed = await packInOrder(step, collectContents(entries, contents), session.options);
+      const digests = new Map<Entry["content"], Digest>();
+      const onFile = ({ content }: Entry, digest: Digest): void => void digests.set(content, digest);
+      const packed = await packInOrder(step, entries, { ...session.options, onFile });
       layer = { packed, base, view: tree.viewDigest(), duration: Date.now() - started };
-      return digestsOf(contents, packed);
+      return digests;
     });
   return {
     async packSelected(roots) {
@@ -201,21 +202,4 @@ async function mayBeFound(
   if ((await store.memo.get(namespace, copy)) !== undefined) return true;
   await store.memo.put(namespace, copy, Buffer.from("1"));
   return false;
-}
-
-function* collectContents(entries: Iterable<Entry>, contents: Entry["content"][]): Generator<Entry> {
-  for (const entry of entries) {
-    contents.push(entry.content);
-    yield entry;
-  }
-}
-
-/** `contents`: of the layer's entries, in their order. */
-function digestsOf(contents: readonly Entry["content"][], { index }: PackedLayer): ReadFiles {
-  const digests = new Map<Entry["content"], Digest>();
-  for (const [position, content] of contents.entries()) {
-    const digest = index.entries[position]?.digest;
-    if (digest !== undefined) digests.set(content, digest);
-  }
-  return digests;
 }
