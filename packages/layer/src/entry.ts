@@ -35,7 +35,7 @@ export interface Entry {
   /** Extended attributes by full name (`security.capability`, `user.x`); overlayfs' own are never among them. */
   readonly xattrs?: Readonly<Record<string, Uint8Array>>;
   /** sha256 of a file's bytes, where it is known. */
-  readonly digest?: Digest;
+  readonly digest?: Digest | undefined;
   /** Of a file with several names in its tree: the same text for each of these names, and for no other file. */
   readonly inode?: string;
   /** Of a file: where its bytes are; absent where they were not materialised. */
@@ -48,4 +48,6 @@ export interface FileTree {
   lookup(path: string): Entry | undefined;
   /** Names in the directory at `path`, sorted by UTF-16 code units; empty where it is no directory. */
   list(path: string): readonly string[];
+  /** The same names with their entries, where a tree has them in less time than it takes to look them all up. */
+  children?(path: string): Iterable<readonly [name: string, entry: Entry]>;
 }

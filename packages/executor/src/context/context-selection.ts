@@ -4,7 +4,7 @@ import type { SelectedRoot } from "../copy/selection.ts";
 import { selectionDigest } from "../copy/selection-digest.ts";
 import type { ContextTree } from "./context-tree.ts";
 import { createContextTree } from "./context-tree.ts";
-import { contextChanged, type ContextFile, type ReadFiles } from "./file-digests.ts";
+import { contextChanged, type ReadFiles } from "./file-digests.ts";
 import { timeNow } from "./file-stamp.ts";
 import type { OpenContext } from "./open-context.ts";
 import { createSelectionMemo, type SelectionMemo } from "./selection-memo.ts";
@@ -86,43 +86,25 @@ async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked
   const started = timeNow();
   const selected = query.select(tree);
   const found = await query.readFirst?.(selected);
-  const files = selected.flatMap((root) => filesOf(root, tree));
+  const files = selected.flatMap(filesOf);
   let isRead = false;
   const read = async (): Promise<ReadFiles | undefined> => {
     const readFiles = found ?? (await query.read?.(selected));
     isRead = readFiles !== undefined;
     return readFiles;
   };
-  const digests = await context.digests.digestAll(files, { read, started });
+  const digests = await context.digests.digestAll(files.map(tree.fileOf), { read, started });
   await keep(context, { isRead, task: context.digests.save });
-  const next = digests.values();
-  return { roots: selected.map((root) => complete(root, next)), seen: { tree, started }, isRead };
+  // They are this walk's own: copies of them would take time and memory.
+  for (const [position, file] of files.entries()) file.digest = digests[position];
+  const roots = selected.map((root) => ({ ...root, children: [...root.children] }));
+  return { roots, seen: { tree, started }, isRead };
 }
 
-/** The files of a root, in the order of its entries. */
-function filesOf({ entry, children }: SelectedRoot, tree: ContextTree): readonly ContextFile[] {
-  const files: ContextFile[] = [];
-  const add = (path: string, { type, content }: Entry): void => {
-    if (type !== "file") return;
-    const stamp = tree.stamp(path);
-    if (stamp === undefined) throw new Error(`Cannot digest "${path}": it was not looked at`);
-    files.push({ path, stamp, content });
-  };
-  add(entry.path, entry);
-  for (const child of children) add(below(entry.path, child.path), child);
+type DigestedEntry = Omit<Entry, "digest"> & { digest?: Digest | undefined };
+
+function filesOf({ entry, children }: SelectedRoot): DigestedEntry[] {
+  const files: DigestedEntry[] = [];
+  for (const each of [entry, ...children]) if (each.type === "file") files.push(each);
   return files;
-}
-
-/** `digests` gives those of the files in the same order. */
-function complete(root: SelectedRoot, digests: Iterator<Digest>): SelectedRoot {
-  const entry = withDigest(root.entry, digests);
-  return { ...root, entry, children: Array.from(root.children, (child) => withDigest(child, digests)) };
-}
-
-function withDigest(entry: Entry, digests: Iterator<Digest>): Entry {
-  return entry.type === "file" ? { ...entry, digest: digests.next().value } : entry;
-}
-
-function below(top: string, path: string): string {
-  return top === "" ? path : `${top}/${path}`;
 }

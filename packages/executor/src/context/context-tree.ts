@@ -1,4 +1,4 @@
-import { lstatSync, readdirSync, readlinkSync } from "node:fs";
+import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { IgnoreMatcher } from "@varve/dockerfile";
 import { type Entry, type EntryType, type FileTree, readXattrs, startThreads } from "@varve/layer";
 import { StepError } from "../errors.ts";
@@ -18,20 +18,31 @@ export interface ContextSource {
 /** A context as a tree, with what tells a changed file from an unchanged one. */
 export interface ContextTree extends FileTree {
   readonly source: ContextSource;
-  /** The file's stamp as it was looked up; undefined for what is not in the context. */
-  stamp(path: string): FileStamp | undefined;
+  readonly children: NonNullable<FileTree["children"]>;
+  /** What is behind a file's entry of this tree, wherever that was placed since. */
+  fileOf(entry: Entry): ContextFile;
   /** True where .dockerignore leaves something out that was looked for. */
   isIgnored(path: string): boolean;
-  /** All that was looked at so far, with the stamps, and the directories that were listed, with their names. */
-  seen(): SeenContext;
+  /** All that was looked at so far. */
+  seen(): Iterable<SeenPath>;
 }
 
-/** What was learnt of a context: it shows the same for as long as all of this stays. */
-export interface SeenContext {
-  /** Undefined for a path where nothing was. */
-  readonly looks: ReadonlyMap<string, FileStamp | undefined>;
-  /** Sorted. */
-  readonly names: ReadonlyMap<string, readonly string[]>;
+/** A file of a context, as it was looked up. */
+export interface ContextFile {
+  /** In the context. */
+  readonly path: string;
+  readonly stamp: FileStamp;
+  /** What its digest is known by where it is read together with others. */
+  readonly content?: Entry["content"] | undefined;
+}
+
+/** What was learnt of a path: a context shows the same for as long as all of this stays. */
+export interface SeenPath {
+  readonly path: string;
+  /** Undefined where nothing was. */
+  readonly stamp: FileStamp | undefined;
+  /** Of a directory that was listed; sorted. */
+  readonly names: readonly string[] | undefined;
 }
 
 /** File types of st_mode; sockets are left out, as they mean nothing in an image. */
@@ -54,40 +65,87 @@ const MANY = 2000;
  * @throws StepError `CONTEXT_INVALID` from lookups, where the directory cannot be read.
  */
 export function createContextTree(source: ContextSource): ContextTree {
-  const nodes = new Map<string, Node | undefined>();
-  const read = new Map<string, readonly string[]>();
-  const names = new Map<string, readonly string[]>();
-  const newNode = createNodes();
-  const load = (path: string): Node | undefined => {
-    if (nodes.has(path)) return nodes.get(path);
-    const node = readNode(source.path, path, newNode);
-    nodes.set(path, node);
-    if (nodes.size === MANY) startThreads();
-    return node;
+  const listings = new Map<string, Listing>();
+  /** What was looked for in directories that were not listed. */
+  const alone = new Map<string, Look | undefined>();
+  const look = createLooking(source.path);
+  const load = (path: string): Look | undefined => {
+    const slash = path.lastIndexOf("/");
+    const listing = path === "" ? undefined : listings.get(path.slice(0, Math.max(0, slash)));
+    if (listing !== undefined) return listing.looks[findName(listing.names, path.slice(slash + 1))];
+    if (!alone.has(path)) alone.set(path, look(path));
+    return alone.get(path);
   };
   const isIgnored = (path: string): boolean => isLeftOut(source, path);
-  const isPresent = (path: string): boolean => {
-    if (!isIgnored(path)) return load(path)?.entry !== undefined;
-    if (source.ignore?.canSkipDirectory(path) === true || load(path)?.entry?.type !== "directory") return false;
-    return list(path).length > 0;
+  const isPresent = (path: string, found: () => Look | undefined): boolean => {
+    if (!isIgnored(path)) return found()?.entry !== undefined;
+    if (source.ignore?.canSkipDirectory(path) === true || found()?.entry?.type !== "directory") return false;
+    return readListing(path).present.length > 0;
   };
-  const list = (path: string): readonly string[] => {
-    const known = names.get(path);
+  const readListing = (path: string): Listing => {
+    const known = listings.get(path);
     if (known !== undefined) return known;
-    const all = load(path)?.entry?.type === "directory" ? readNames(placeOf(source.path, path)) : [];
-    read.set(path, all);
-    const present = all.filter((name) => isPresent(path === "" ? name : `${path}/${name}`));
-    names.set(path, present.length === all.length ? all : present);
-    return present;
+    const names = readNames(placeOf(source.path, path));
+    const looks: Listing["looks"] = [];
+    const listing: Listing = { names, looks, present: [] };
+    listings.set(path, listing);
+    for (const [position, name] of names.entries()) {
+      const child = path === "" ? name : `${path}/${name}`;
+      if (isPresent(child, () => (looks[position] = look(child)))) listing.present.push(position);
+    }
+    return listing;
   };
+  const open = (path: string): Listing | undefined =>
+    listings.get(path) ?? (load(path)?.entry?.type === "directory" ? readListing(path) : undefined);
   return {
     source,
     isIgnored,
-    list,
-    lookup: (path) => (isPresent(path) ? load(path)?.entry : undefined),
-    stamp: (path) => (isPresent(path) ? load(path) : undefined),
-    seen: () => ({ looks: nodes, names: read }),
+    list(path) {
+      const listing = open(path);
+      return listing === undefined ? [] : listing.present.map((position) => listing.names[position]!);
+    },
+    *children(path) {
+      const listing = open(path);
+      for (const position of listing?.present ?? [])
+        yield [listing!.names[position]!, listing!.looks[position]!.entry!] as const;
+    },
+    lookup: (path) => (isPresent(path, () => load(path)) ? load(path)?.entry : undefined),
+    fileOf({ path, content }) {
+      if (!(content instanceof Look)) throw new Error(`Cannot tell where "${path}" is: it is no file of this context`);
+      return { path: content.entry?.path ?? "", stamp: content, content };
+    },
+    *seen() {
+      for (const [path, stamp] of alone) yield { path, stamp, names: listings.get(path)?.names };
+      for (const [directory, { names, looks }] of listings) {
+        for (const [position, name] of names.entries()) {
+          if (!(position in looks)) continue;
+          const path = directory === "" ? name : `${directory}/${name}`;
+          yield { path, stamp: looks[position], names: listings.get(path)?.names };
+        }
+      }
+    },
   };
+}
+
+/** A directory that was listed. */
+interface Listing {
+  /** All names, sorted. */
+  readonly names: readonly string[];
+  /** In the order of the names; of what was looked at. Undefined where nothing was. */
+  readonly looks: (Look | undefined)[];
+  /** Positions of what the context has. */
+  readonly present: number[];
+}
+
+/** The position of `name`; -1 where it is missing. */
+function findName(names: readonly string[], name: string): number {
+  let [from, end] = [0, names.length];
+  while (from < end) {
+    const middle = (from + end) >> 1;
+    if (names[middle]! < name) from = middle + 1;
+    else end = middle;
+  }
+  return names[from] === name ? from : -1;
 }
 
 /** True where the ignore file of a context leaves `path` out. */
@@ -95,16 +153,27 @@ export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
   return path !== "" && ignore?.matches(path).excluded === true;
 }
 
-/** A stamp with its entry. Of large contexts there are many: one object takes less than two, packed numbers less than BigInts. */
-class Node implements FileStamp {
+/**
+ * What lstat said of a path, and its entry, whose content it is: of large contexts there are many, and one object takes
+ * less than three, packed numbers less than BigInts. The place is put together when it is asked for: all in full are
+ * tens of megabytes.
+ */
+class Look implements FileStamp {
+  readonly #root: string;
   readonly #stamps: StampColumn;
   readonly #position: number;
   /** Undefined for a socket. */
   entry: Entry | undefined;
 
-  constructor(stamps: StampColumn, position: number) {
+  constructor(root: string, stamps: StampColumn, position: number) {
+    this.#root = root;
     this.#stamps = stamps;
     this.#position = position;
+  }
+
+  /** On this machine. */
+  get path(): string {
+    return placeOf(this.#root, this.entry?.path ?? "");
   }
 
   get inode(): bigint {
@@ -124,22 +193,29 @@ class Node implements FileStamp {
   }
 }
 
-/** Stamps of nodes that are kept together. */
+/** Stamps that are kept together. */
 const TOGETHER = 1024;
 
-type NewNode = (stamp: FileStamp) => Node;
-
-function createNodes(): NewNode {
+/** Looks at what stands at paths in a context. */
+function createLooking(root: string): (path: string) => Look | undefined {
   let stamps = new StampColumn(new BigInt64Array(0));
   let position = 0;
-  return (stamp) => {
+  let count = 0;
+  return (path) => {
+    const file = placeOf(root, path);
+    const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
+    if (stat === undefined) return undefined;
     if (position === stamps.length) {
       stamps = new StampColumn(new BigInt64Array(4 * TOGETHER));
       position = 0;
     }
-    stamps.set(position, stamp);
+    stamps.set(position, stampOf(stat));
+    const look = new Look(root, stamps, position);
+    look.entry = readEntry(stat, { path, file, look });
     position += 1;
-    return new Node(stamps, position - 1);
+    count += 1;
+    if (count === MANY) startThreads();
+    return look;
   };
 }
 
@@ -147,45 +223,33 @@ function placeOf(root: string, path: string): string {
   return path === "" ? root : `${root}/${path}`;
 }
 
-function readNode(root: string, path: string, newNode: NewNode): Node | undefined {
-  const file = placeOf(root, path);
-  const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
-  if (stat === undefined) return undefined;
-  const node = newNode(stampOf(stat));
+interface LookedAt {
+  /** In the context. */
+  readonly path: string;
+  /** On this machine. */
+  readonly file: string;
+  readonly look: Look;
+}
+
+function readEntry(stat: BigIntStats, { path, file, look }: LookedAt): Entry | undefined {
   const type = TYPES.get(stat.mode & TYPE_MASK);
-  if (type === undefined) return node;
+  if (type === undefined) return undefined;
   const mtime = stat.mtimeNs;
   const mode = Number(stat.mode & 0o7777n);
   // All in one literal: what is added to an object later takes an array of its own.
   const entry: DraftEntry =
     type === "file"
-      ? { path, type, mode, uid: 0, gid: 0, size: Number(stat.size), mtime, content: new ContextContent(root, path) }
+      ? { path, type, mode, uid: 0, gid: 0, size: Number(stat.size), mtime, content: look, digest: undefined }
       : { path, type, mode, uid: 0, gid: 0, size: 0, mtime };
   if (type === "file" && stat.nlink > 1n) entry.inode = `${stat.dev}:${stat.ino}`;
   if (type === "symlink") entry.linkname = readlinkSync(file);
   if (type === "char-device" || type === "block-device") entry.device = deviceNumber(stat.rdev);
   const xattrs = type === "symlink" ? undefined : readXattrs(file);
   if (xattrs !== undefined) entry.xattrs = xattrs;
-  node.entry = entry;
-  return node;
+  return entry;
 }
 
 type DraftEntry = { -readonly [Name in keyof Entry]: Entry[Name] };
-
-/** Puts the path together when it is asked for: of a large context, all paths in full are tens of megabytes. */
-class ContextContent {
-  readonly #root: string;
-  readonly #path: string;
-
-  constructor(root: string, path: string) {
-    this.#root = root;
-    this.#path = path;
-  }
-
-  get path(): string {
-    return placeOf(this.#root, this.#path);
-  }
-}
 
 /** Linux packs major and minor numbers into `rdev` as gnu_dev_major(3) says. */
 function deviceNumber(rdev: bigint): { readonly major: number; readonly minor: number } {

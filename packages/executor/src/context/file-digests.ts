@@ -2,7 +2,7 @@ import type { Memo } from "@varve/cache";
 import { digestPaths, type Entry } from "@varve/layer";
 import { type Digest, digestOf, hexOf } from "@varve/oci";
 import { StepError } from "../errors.ts";
-import type { ContextSource } from "./context-tree.ts";
+import type { ContextFile, ContextSource } from "./context-tree.ts";
 import { type FileStamp, isSettled, StampColumn, stateOf, timeNow } from "./file-stamp.ts";
 import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
 
@@ -15,15 +15,6 @@ export interface FileDigests {
   digestAll(files: readonly ContextFile[], reading?: Reading): Promise<readonly Digest[]>;
   /** Stores what was learnt, for the next build. */
   readonly save: () => Promise<void>;
-}
-
-/** A file of a context, as it was looked up. */
-export interface ContextFile {
-  /** In the context. */
-  readonly path: string;
-  readonly stamp: FileStamp;
-  /** What its digest is known by where it is read together with others. */
-  readonly content?: Entry["content"] | undefined;
 }
 
 /** How files are read whose digests are not known. */

@@ -1,7 +1,7 @@
 import { readdirSync } from "node:fs";
 import type { Memo } from "@varve/cache";
 import { type Digest, digestOf, hexOf, isDigest, sha256 } from "@varve/oci";
-import type { ContextSource, SeenContext } from "./context-tree.ts";
+import type { ContextSource, SeenPath } from "./context-tree.ts";
 import { isSettled, readStamp, StampColumn } from "./file-stamp.ts";
 import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
 
@@ -10,7 +10,7 @@ export interface SelectionMemo {
   /** The digest that was remembered, where all that was looked at for it is as it was; undefined otherwise. */
   recall(): Promise<Digest | undefined>;
   /** Remembers the digest of what was `seen`, in a walk that began at `started`. */
-  remember(digest: Digest, seen: SeenContext, started: bigint): Promise<void>;
+  remember(digest: Digest, seen: Iterable<SeenPath>, started: bigint): Promise<void>;
 }
 
 const NAMESPACE = "selection/1";
@@ -33,15 +33,14 @@ export function createSelectionMemo(memo: Memo, source: ContextSource, words: re
       return table !== undefined && isDigest(digest) && isUnchanged(table, source) ? digest : undefined;
     },
     async remember(digest, seen, started) {
-      const looks = [...seen.looks.values()];
-      if (!looks.every((stamp) => stamp === undefined || isSettled(stamp, started))) return;
-      const paths = [...seen.looks.keys()];
-      const rows = Buffer.alloc(NAMES_BYTES * paths.length);
-      for (const [position, path] of paths.entries()) {
-        const names = seen.names.get(path);
+      const all = [...seen];
+      if (!all.every(({ stamp }) => stamp === undefined || isSettled(stamp, started))) return;
+      const rows = Buffer.alloc(NAMES_BYTES * all.length);
+      for (const [position, { names }] of all.entries())
         if (names !== undefined) rows.set(hashNames(names), NAMES_BYTES * position);
-      }
-      const value = encodeTable({ paths, stamps: StampColumn.from(looks), rows }, DIGEST_BYTES);
+      const paths = all.map(({ path }) => path);
+      const stamps = StampColumn.from(all.map(({ stamp }) => stamp));
+      const value = encodeTable({ paths, stamps, rows }, DIGEST_BYTES);
       value.write(hexOf(digest), "hex");
       await memo.put(NAMESPACE, key, value);
     },

@@ -27,7 +27,7 @@ const DIRECTORY_MODE = 0o755;
  * @throws StepError `COPY_INVALID` where a directory would replace a file or the reverse.
  */
 export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: Placement): void {
-  for (const _ of placeChildren(tree, root, placement)) continue;
+  for (const entry of placeChildren(tree, root, placement)) tree.write(entry);
 }
 
 /**
@@ -38,29 +38,33 @@ export function placeSelection(tree: StagedTree, root: SelectedRoot, placement: 
 export function* placeInOrder(tree: StagedTree, root: SelectedRoot, placement: Placement): Generator<Entry> {
   let isFirst = true;
   for (const entry of placeChildren(tree, root, placement)) {
-    // With the first come the directories above it.
-    if (isFirst) yield* orderEntries(tree.entries());
+    // With the first come the directories above it; after that nobody looks up what was written.
+    if (isFirst) yield* orderEntries(entriesWith(tree, entry));
     else yield entry;
     isFirst = false;
   }
   if (isFirst) yield* orderEntries(tree.entries());
 }
 
-/** Gives what it writes for each child, or for the file that the root is. */
+function entriesWith(tree: StagedTree, entry: Entry): readonly Entry[] {
+  tree.write(entry);
+  return tree.entries();
+}
+
+/** Gives what is to be written for each child, or for the file that the root is, before it looks at the next one. */
 function* placeChildren(tree: StagedTree, root: SelectedRoot, placement: Placement): Generator<Entry> {
   const target = prepareDestination(tree, root, placement);
   const links = new Map<string, string>();
   if (root.entry.type !== "directory") {
-    yield writeEntry(tree, root.entry, { path: target, placement, links });
+    yield placeEntry(tree, root.entry, { path: target, placement, links });
     return;
   }
   for (const child of root.children) {
     const path = target === "" ? child.path : `${target}/${child.path}`;
     const existing = root.parents ? tree.lookup(path) : undefined;
     // With --parents BuildKit changes the mode of a directory that is there, and leaves its owner alone.
-    if (child.type === "directory" && existing?.type === "directory")
-      yield tree.write({ ...existing, mode: child.mode });
-    else yield writeEntry(tree, child, { path, placement, links });
+    if (child.type === "directory" && existing?.type === "directory") yield { ...existing, mode: child.mode };
+    else yield placeEntry(tree, child, { path, placement, links });
   }
 }
 
@@ -116,7 +120,7 @@ interface WriteContext {
   readonly links: Map<string, string>;
 }
 
-function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: WriteContext): Entry {
+function placeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: WriteContext): Entry {
   const existing = tree.lookup(path);
   if (entry.type === "directory") {
     if (existing !== undefined && existing.type !== "directory") throw notDirectory(path);
@@ -127,7 +131,7 @@ function writeEntry(tree: StagedTree, entry: Entry, { path, placement, links }: 
   }
   const first = linkTarget(entry, path, links);
   const placed = changeEntry(entry, path, placement);
-  return tree.write(first === undefined ? placed : { ...placed, type: "hardlink", linkname: first, size: 0 });
+  return first === undefined ? placed : { ...placed, type: "hardlink", linkname: first, size: 0 };
 }
 
 /** The path of the first name that the same file was given in this copy; remembers this one where there is none. */

@@ -99,17 +99,22 @@ function selectBelow(tree: FileTree, root: string, exclude: Filter | undefined):
   return exclude === undefined ? lookOnce(walkBelow(tree, root, "")) : walkNotExcluded(tree, root, exclude);
 }
 
-/** All entries below `path`, in the order of a layer. */
+/** All entries below `path`, in the order of a layer, with their paths below `relative`. */
 function* walkBelow(tree: FileTree, path: string, relative: string): Generator<Entry> {
   const found = childrenOf(tree, path);
+  const isSame = path === relative;
   for (const turn of orderTurns(found.keys(), (name) => found.get(name)?.type === "directory")) {
     const entry = found.get(turn);
-    if (entry !== undefined) yield placeAt(entry, join(relative, turn));
-    else yield* walkBelow(tree, join(path, turn.slice(0, -1)), join(relative, turn.slice(0, -1)));
+    if (entry !== undefined) yield isSame ? entry : { ...entry, path: join(relative, turn) };
+    else {
+      const next = join(path, turn.slice(0, -1));
+      yield* walkBelow(tree, next, isSame ? next : join(relative, turn.slice(0, -1)));
+    }
   }
 }
 
 function childrenOf(tree: FileTree, path: string): ReadonlyMap<string, Entry> {
+  if (tree.children !== undefined) return new Map(tree.children(path));
   const found = new Map<string, Entry>();
   for (const name of tree.list(path)) {
     const entry = tree.lookup(join(path, name));

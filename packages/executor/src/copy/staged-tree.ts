@@ -7,8 +7,8 @@ import type { Entry, FileTree } from "@varve/layer";
  * the base is remembered. That memory is the destination view: two bases that answer alike get the same layer.
  */
 export interface StagedTree extends FileTree {
-  /** Puts an entry at its path, in place of what stood there; a directory on a directory merges. Gives it back. */
-  write(entry: Entry): Entry;
+  /** Puts an entry at its path, in place of what stood there; a directory on a directory merges. */
+  write(entry: Entry): void;
   /** True where this copy wrote at `path`. */
   isWritten(path: string): boolean;
   /** Adds a question that was not about a path, such as the id of a name, and its answer. */
@@ -46,7 +46,6 @@ export function createStagedTree(base: FileTree): StagedTree {
       const before = lookup(entry.path);
       if (before?.type === "directory" && entry.type !== "directory") hideBelow(entry.path, { written, replaced });
       written.set(entry.path, entry);
-      return entry;
     },
     isWritten: (path) => written.has(path),
     remember: (question, answer) => void asked.set(`?${question}`, answer),

@@ -65,9 +65,9 @@ describe("createContextTree()", () => {
 async function digestOfFile(name: string, memo: Memo): Promise<string | undefined> {
   const tree = open();
   const digests = openFileDigests(tree.source, memo);
-  const stamp = tree.stamp(name);
-  if (stamp === undefined) return undefined;
-  const [digest] = await digests.digestAll([{ path: name, stamp }]);
+  const entry = tree.lookup(name);
+  if (entry === undefined) return undefined;
+  const [digest] = await digests.digestAll([tree.fileOf(entry)]);
   await digests.save();
   return digest;
 }
@@ -91,7 +91,7 @@ describe("openFileDigests()", () => {
     const names = Array.from({ length: 400 }, (_, number) => `f${number}`);
     for (const name of names) writeFileSync(join(path, name), name);
     const tree = open();
-    const files = names.map((name) => ({ path: name, stamp: tree.stamp(name)! }));
+    const files = names.map((name) => tree.fileOf(tree.lookup(name)!));
     const digests = openFileDigests(tree.source, createMemoryMemo());
     expect(await digests.digestAll(files)).toEqual(names.map((name) => digestOf(Buffer.from(name))));
   });
@@ -103,11 +103,11 @@ describe("openFileDigests()", () => {
   ])("fails where a file %s while it is looked at", async (_what, change) => {
     writeFileSync(join(path, "a"), "one");
     const tree = open();
-    const stamp = tree.stamp("a")!;
+    const seen = tree.fileOf(tree.lookup("a")!);
     await setTimeout(20);
     change(join(path, "a"));
     const digests = openFileDigests(tree.source, createMemoryMemo());
-    await expect(digests.digestAll([{ path: "a", stamp }])).rejects.toMatchObject({ code: "CONTEXT_CHANGED" });
+    await expect(digests.digestAll([seen])).rejects.toMatchObject({ code: "CONTEXT_CHANGED" });
   });
 });
 
