@@ -77,6 +77,8 @@ interface Pending {
 /** Layers below both are made without the threads, whose start takes longer. */
 const smallBytes = 4 * 1024 * 1024;
 const smallCount = 2000;
+/** Segments that are cut before threads ask for them: while this thread collects garbage, these have work. */
+const mostAhead = 6;
 /** Segments that may wait to be written and summed up: threads do that between their other work. */
 const mostUnwritten = 2;
 
@@ -157,7 +159,7 @@ async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
 
 async function packAll(entries: Iterable<Entry>, packing: Packing): Promise<PackedLayer> {
   const { frame, options, pending, ledger } = packing;
-  const limit = (options.concurrency ?? defaultConcurrency) + 2;
+  const limit = (options.concurrency ?? defaultConcurrency) + mostAhead;
   await writePart(packing, frame.header);
   for (const draft of cutSegments(ledger.record(entries), (position, tarOffset) => ledger.place(position, tarOffset))) {
     start(packing, draft);
