@@ -9,8 +9,10 @@ import type { Segment } from "./layer-index.ts";
 import { orderEntries } from "./order-entries.ts";
 import type { SegmentBuffer } from "./segment-buffer.ts";
 import {
+  type CompressedSegment,
   doSegment,
   type EarlierSegment,
+  release,
   type SegmentDone,
   type SegmentWork,
   type SlotProblem,
@@ -191,25 +193,28 @@ async function finishFirst(packing: Packing): Promise<void> {
   void packing.pending.shift();
   packing.options.signal?.throwIfAborted();
   if ("kind" in done) throw packing.ledger.explain(slots, done);
-  const { bytes, memory, tarOffset, length: tarLength } = buffer;
+  const { bytes, tarOffset, length: tarLength } = buffer;
   packing.ledger.enter({ bytes, slots, done });
-  const { place, length, digest, isReused } = done.compressed;
+  const { digest, isReused } = done.compressed;
+  const { length } = done.compressed.bytes ?? bytes;
   packing.segments.push({ tarOffset, tarLength, tarDigest: done.tarDigest, offset: packing.blobLength, length });
   packing.segmentDigests.push(digest);
   if (isReused) packing.reused += 1;
-  const written = writeSegment(packing, buffer, new Uint8Array(memory[place], 0, length));
+  const written = writeSegment(packing, buffer, done.compressed);
   written.catch(() => undefined);
   packing.unwritten.push(written);
   if (packing.unwritten.length > mostUnwritten) await packing.unwritten.shift();
 }
 
-async function writeSegment(packing: Packing, buffer: SegmentBuffer, compressed: Uint8Array): Promise<void> {
+async function writeSegment(packing: Packing, buffer: SegmentBuffer, compressed: CompressedSegment): Promise<void> {
+  const bytes = compressed.bytes ?? buffer.bytes;
   const before = packing.unwritten.at(-1);
   const summed = packing.sums.add(buffer);
   summed.catch(() => undefined);
-  packing.blobLength += compressed.length;
+  packing.blobLength += bytes.length;
   await before;
-  await packing.writer.write(compressed);
+  await packing.writer.write(bytes);
+  if (compressed.bytes !== undefined) release(bytes);
   await summed;
   buffer.recycle();
 }

@@ -3,39 +3,34 @@ import { cutAbove } from "./segment-rule.ts";
 /** No segment but one with huge headers is longer; pages that are never written to take no memory. */
 const usualLength = cutAbove + 256 * 1024;
 const keptBuffers = 16;
-const spare: Memory[] = [];
+const spare: SharedArrayBuffer[] = [];
 
-/** What threads share: nothing of it has to be copied or collected. `output` has room for `tar` compressed, whatever it holds. */
-export interface Memory {
-  readonly tar: SharedArrayBuffer;
-  readonly output: SharedArrayBuffer;
-}
-
-/** A growing run of tar bytes. Memory is reused: fresh pages cost more than the bytes that are written to them. */
+/**
+ * A growing run of tar bytes, which threads share: nothing of it has to be copied or collected. Memory is reused: fresh
+ * pages cost more than the bytes that are written to them.
+ */
 export class SegmentBuffer {
   /** Where the segment starts in the tar. */
   readonly tarOffset: number;
   length = 0;
-  #memory: Memory;
   #bytes: Buffer<SharedArrayBuffer>;
 
-  private constructor(tarOffset: number, memory: Memory) {
+  private constructor(tarOffset: number, memory: SharedArrayBuffer) {
     this.tarOffset = tarOffset;
-    this.#memory = memory;
-    this.#bytes = Buffer.from(memory.tar);
+    this.#bytes = Buffer.from(memory);
   }
 
   /** An empty segment that starts at `tarOffset`. */
   static take(tarOffset: number): SegmentBuffer {
-    return new SegmentBuffer(tarOffset, spare.pop() ?? newMemory(usualLength));
+    return new SegmentBuffer(tarOffset, spare.pop() ?? new SharedArrayBuffer(usualLength));
   }
 
   get bytes(): Uint8Array {
     return this.#bytes.subarray(0, this.length);
   }
 
-  get memory(): Memory {
-    return this.#memory;
+  get memory(): SharedArrayBuffer {
+    return this.#bytes.buffer;
   }
 
   append(bytes: Uint8Array): void {
@@ -52,8 +47,7 @@ export class SegmentBuffer {
     this.length += length;
     if (this.length > this.#bytes.length) {
       const before = this.#bytes;
-      this.#memory = newMemory(2 * this.length);
-      this.#bytes = Buffer.from(this.#memory.tar);
+      this.#bytes = Buffer.from(new SharedArrayBuffer(2 * this.length));
       before.copy(this.#bytes, 0, 0, start);
     }
     return this.#bytes.subarray(start, this.length);
@@ -61,12 +55,7 @@ export class SegmentBuffer {
 
   /** Gives the memory back; the segment is not to be used any more. */
   recycle(): void {
-    if (spare.length < keptBuffers && this.#bytes.length === usualLength) spare.push(this.#memory);
+    if (spare.length < keptBuffers && this.#bytes.length === usualLength) spare.push(this.memory);
     this.length = 0;
   }
-}
-
-/** Deflate adds 5 bytes to 16 KiB that it can't compress, zstd less. */
-function newMemory(length: number): Memory {
-  return { tar: new SharedArrayBuffer(length), output: new SharedArrayBuffer(length + length / 64 + 1024) };
 }

@@ -3,7 +3,6 @@ import { closeSync, openSync, readSync } from "node:fs";
 import type { Digest } from "@varve/oci";
 import { type Compression, compressSegment, decompressSegment } from "./compression.ts";
 import { FileProblem, openRegularFile, readBytes, withProblem } from "./regular-file.ts";
-import type { Memory } from "./segment-buffer.ts";
 import { digestLength, type PackedSlots, type UnpackedSlot, unpackSlots } from "./slots.ts";
 
 /** A segment of an earlier blob, made at the same compression. */
@@ -20,8 +19,8 @@ export interface EarlierSegment {
 
 /** A segment to be read, digested and compressed. */
 export interface SegmentWork {
-  /** The tar's bytes, headers in place, and room for them compressed. */
-  readonly memory: Memory;
+  /** The tar's bytes, headers in place. */
+  readonly memory: SharedArrayBuffer;
   /** Of the tar's bytes. */
   readonly length: number;
   readonly slots: PackedSlots;
@@ -35,11 +34,10 @@ export interface SlotProblem extends Pick<FileProblem, "kind" | "message"> {
   readonly slot: number;
 }
 
-/** Bytes at the start of the segment's memory. */
+/** A segment as it goes into the blob. */
 export interface CompressedSegment {
-  /** `tar` where it stays as it is. */
-  readonly place: "tar" | "output";
-  readonly length: number;
+  /** Undefined where the tar stays as it is. To be released by whoever is done with it. */
+  readonly bytes: Uint8Array | undefined;
   readonly digest: Digest;
   /** True for those of an earlier blob. */
   readonly isReused: boolean;
@@ -60,7 +58,7 @@ export interface SegmentDone {
  * is the same, no file is read: its tar is what the earlier one holds.
  */
 export function doSegment(work: SegmentWork): SegmentDone | SlotProblem {
-  const bytes = new Uint8Array(work.memory.tar, 0, work.length);
+  const bytes = new Uint8Array(work.memory, 0, work.length);
   const slots = unpackSlots(work.slots);
   const isKnown = work.earlier.length > 0 && slots.every((slot) => slot.isWhole && slot.isKnown);
   const restored = isKnown ? restore(work, digestTar(bytes, slots, work.slots.digests)) : undefined;
@@ -82,11 +80,10 @@ export function doSegment(work: SegmentWork): SegmentDone | SlotProblem {
 function restore(work: SegmentWork, tarDigest: Digest): SegmentDone | undefined {
   const { memory, length, compression, slots } = work;
   const compressed = takeEarlier(work, tarDigest);
-  if (compressed === undefined) return undefined;
-  const output = new Uint8Array(memory.output, 0, compressed.length);
-  const bytes = decompressSegment(output, { type: compression.type, length });
+  if (compressed?.bytes === undefined) return undefined;
+  const bytes = decompressSegment(compressed.bytes, { type: compression.type, length });
   if (bytes?.length !== length) return undefined;
-  new Uint8Array(memory.tar).set(bytes);
+  new Uint8Array(memory).set(bytes);
   release(bytes);
   return { digests: slots.digests, states: new Map(), tarDigest, compressed };
 }
@@ -107,12 +104,13 @@ function digestTar(bytes: Uint8Array, slots: readonly UnpackedSlot[], digests: U
 }
 
 /** Undefined where there is none, or it is gone or damaged: then the segment is made again. */
-function takeEarlier({ memory, earlier }: SegmentWork, tarDigest: Digest): CompressedSegment | undefined {
+function takeEarlier({ length, earlier }: SegmentWork, tarDigest: Digest): CompressedSegment | undefined {
   const found = earlier.find((each) => each.tarDigest === tarDigest);
-  if (found === undefined || found.length > memory.output.byteLength) return undefined;
-  const bytes = new Uint8Array(memory.output, 0, found.length);
+  // Deflate adds 5 bytes to 16 KiB that it can't compress, zstd less.
+  if (found === undefined || found.length > length + length / 64 + 1024) return undefined;
+  const bytes = Buffer.allocUnsafeSlow(found.length);
   return readPart(found, bytes) && digest(bytes) === found.digest
-    ? { place: "output", length: found.length, digest: found.digest, isReused: true }
+    ? { bytes, digest: found.digest, isReused: true }
     : undefined;
 }
 
@@ -129,19 +127,19 @@ function readPart({ path, offset }: EarlierSegment, bytes: Uint8Array): boolean 
   }
 }
 
-function compress({ memory, compression }: SegmentWork, bytes: Uint8Array): CompressedSegment {
+function compress({ compression }: SegmentWork, bytes: Uint8Array): CompressedSegment {
   const compressed = compressSegment(bytes, compression);
-  const { length } = compressed;
-  if (compressed === bytes) return { place: "tar", length, digest: digest(bytes), isReused: false };
-  new Uint8Array(memory.output).set(compressed);
-  release(compressed);
-  return { place: "output", length, digest: digest(new Uint8Array(memory.output, 0, length)), isReused: false };
+  return { bytes: compressed === bytes ? undefined : compressed, digest: digest(compressed), isReused: false };
 }
 
 /** Gives the memory of large bytes back now: hundreds of MiB of it would come together until they are collected. */
-function release({ buffer, length }: Uint8Array): void {
-  // Smaller ones share their memory.
-  if (length > Buffer.poolSize && buffer instanceof ArrayBuffer) buffer.transfer(0);
+export function release(bytes: Uint8Array): void {
+  if (isMovable(bytes.buffer)) bytes.buffer.transfer(0);
+}
+
+/** True for memory that is used for one thing: Node keeps many small ones together. */
+export function isMovable(memory: ArrayBufferLike): memory is ArrayBuffer {
+  return memory instanceof ArrayBuffer && memory.byteLength > Buffer.poolSize;
 }
 
 function digest(bytes: Uint8Array): Digest {

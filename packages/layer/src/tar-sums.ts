@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import { crc32 } from "node:zlib";
 import type { Digest } from "@varve/oci";
-import type { Memory, SegmentBuffer } from "./segment-buffer.ts";
+import type { SegmentBuffer } from "./segment-buffer.ts";
 
 /** What is known of a tar by all its bytes. */
 export interface TarSums {
@@ -53,7 +53,7 @@ class TarSum {
 export interface SumWork extends WantedSums {
   readonly tar: number;
   /** Undefined at the end, when the sums are asked for. */
-  readonly memory: Memory | undefined;
+  readonly memory: SharedArrayBuffer | undefined;
   readonly length: number;
 }
 
@@ -64,7 +64,7 @@ export function doSum({ tar, memory, length, needsCrc }: SumWork): TarSums | und
   const sum = sums.get(tar) ?? new TarSum({ needsCrc });
   sums.set(tar, sum);
   if (memory !== undefined) {
-    sum.add(new Uint8Array(memory.tar, 0, length));
+    sum.add(new Uint8Array(memory, 0, length));
     return undefined;
   }
   sums.delete(tar);
