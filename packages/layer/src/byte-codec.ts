@@ -3,15 +3,15 @@ import type { Digest } from "@varve/oci";
 /** Bytes as node hands them out. */
 export type Bytes = Buffer;
 
-/** Appends numbers, digests and bytes to a growing buffer. Numbers: 7 bits a byte, the lowest first, as in LEB128. */
-export class ByteWriter {
-  #buffer: Buffer;
-  #length = 0;
+/** Bytes of a piece, or of the number, digest or text that is longer. */
+const pieceLength = 64 * 1024;
 
-  /** `capacity`: the bytes that are to be expected. */
-  constructor(capacity: number = 1024) {
-    this.#buffer = Buffer.allocUnsafe(capacity);
-  }
+/** Collects numbers, digests and bytes. Numbers: 7 bits a byte, the lowest first, as in LEB128. */
+export class ByteWriter {
+  /** Full ones: a large buffer that grows is held twice, and what it was before longer than that. */
+  readonly #pieces: Bytes[] = [];
+  #buffer: Bytes = Buffer.alloc(0);
+  #length = 0;
 
   /** 0 to 2^53 - 1. */
   number(value: number): void {
@@ -51,15 +51,16 @@ export class ByteWriter {
     this.#length += this.#buffer.write(value, this.#length);
   }
 
-  take(): Bytes {
-    return this.#buffer.subarray(0, this.#length);
+  /** All of it, in pieces. */
+  take(): readonly Bytes[] {
+    return [...this.#pieces, this.#buffer.subarray(0, this.#length)];
   }
 
   #reserve(more: number): void {
     if (this.#length + more <= this.#buffer.length) return;
-    const larger = Buffer.allocUnsafe(2 * (this.#length + more));
-    this.#buffer.copy(larger, 0, 0, this.#length);
-    this.#buffer = larger;
+    this.#pieces.push(this.#buffer.subarray(0, this.#length));
+    this.#buffer = Buffer.allocUnsafe(Math.max(pieceLength, more));
+    this.#length = 0;
   }
 }
 

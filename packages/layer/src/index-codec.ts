@@ -1,5 +1,6 @@
-import { promisify } from "node:util";
-import { constants, zstdCompress, zstdDecompressSync } from "node:zlib";
+import { Readable } from "node:stream";
+import { buffer } from "node:stream/consumers";
+import { constants, createZstdCompress, zstdDecompressSync } from "node:zlib";
 import type { Digest } from "@varve/oci";
 import { ByteReader, ByteWriter, type Bytes } from "./byte-codec.ts";
 import type { Entry, EntryType } from "./entry.ts";
@@ -12,9 +13,6 @@ export const layerIndexMediaType = "application/vnd.varve.layer-index.v1";
 const magic = "varve/layer-index/1\n";
 /** Bytes of an index before compression beyond which it is refused: some 3 million entries. */
 const largestIndex = 512 * 1024 * 1024;
-/** Bytes of the texts, and of the rest, of most layers. */
-const usualCapacity = 64 * 1024;
-const compress = promisify(zstdCompress);
 const second = 1_000_000_000n;
 const types: readonly EntryType[] = [
   "file",
@@ -45,8 +43,8 @@ export interface FilePlace {
 
 /** Writes a layer index entry by entry: nothing else of them has to be kept. */
 export class LayerIndexWriter {
-  readonly #texts = new ByteWriter(usualCapacity);
-  readonly #entries = new ByteWriter(usualCapacity);
+  readonly #texts = new ByteWriter();
+  readonly #entries = new ByteWriter();
   #count = 0;
 
   /** Adds the next entry in the layer's order; its own place does not count. */
@@ -59,14 +57,15 @@ export class LayerIndexWriter {
   async finish({ diffId, contentDigest, segments }: Omit<LayerIndex, "entries">): Promise<Uint8Array> {
     const texts = this.#texts.take();
     const head = new ByteWriter();
-    head.number(texts.length);
+    head.number(texts.reduce((sum, { length }) => sum + length, 0));
     const middle = new ByteWriter();
     middle.digest(diffId);
     middle.digest(contentDigest);
     writeSegments(middle, segments);
     middle.number(this.#count);
-    const parts = [Buffer.from(magic), head.take(), texts, middle.take(), this.#entries.take()];
-    return compress(Buffer.concat(parts), { params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    const pieces = [Buffer.from(magic), ...head.take(), ...texts, ...middle.take(), ...this.#entries.take()];
+    const compressing = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
+    return buffer(Readable.from(pieces).pipe(compressing));
   }
 }
 
