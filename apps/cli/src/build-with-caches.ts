@@ -1,3 +1,4 @@
+import { setTimeout } from "node:timers/promises";
 import { type BuildReport, CacheError } from "@varve/cache";
 import {
   build,
@@ -124,6 +125,9 @@ async function buildInRounds(graphs: readonly BuildGraph[], task: BuildTask, opt
   }
 }
 
+/** Milliseconds that writing has for itself: threads do most of it, and it takes this one to tell them. */
+const HEAD_START = 30;
+
 async function buildAndWrite(
   graphs: readonly BuildGraph[],
   task: BuildTask,
@@ -131,7 +135,11 @@ async function buildAndWrite(
 ): Promise<Built> {
   const result = await build(graphs, options);
   const writing = write(result, task, { options, isShared });
-  const [written] = await Promise.allSettled([writing, result.remember()]);
+  const remembered = Promise.race([writing, setTimeout(HEAD_START, undefined, { ref: false })]).then(
+    result.remember,
+    result.remember,
+  );
+  const [written] = await Promise.allSettled([writing, remembered]);
   if (written.status === "rejected") throw written.reason;
   return { result, written: written.value };
 }

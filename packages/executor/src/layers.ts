@@ -88,7 +88,7 @@ export async function storeLayerIndex(
 ): Promise<Descriptor> {
   const writer = await store.content.openWriter();
   try {
-    await writer.write(index);
+    await writer.write(await index);
     const descriptor = { mediaType: layerIndexMediaType, ...(await writer.commit()) };
     await rememberIndex(diffId, descriptor, store);
     return descriptor;
@@ -159,7 +159,7 @@ async function extract(layer: RootfsLayer, options: LayersOptions): Promise<void
     const overlay = (await options.snapshotter()).whiteouts;
     const content = store.content.fetch(descriptor, { signal });
     const index = await extractLayer(content, { directory, overlay, expectedDiffId: diffId, signal });
-    await storeLayerIndex({ index: await encodeLayerIndex(index), layer: layer.layer }, store);
+    await storeLayerIndex({ index: encodeLayerIndex(index), layer: layer.layer }, store);
     await moveInPlace(directory, store.layerPath(diffId));
   } finally {
     await rm(temporary, { recursive: true, force: true });

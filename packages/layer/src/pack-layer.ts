@@ -42,8 +42,8 @@ export interface PackOptions {
 /** A layer that was stored: what an image needs of it, its encoded layer index, and its content digest. */
 export interface PackedLayer {
   readonly layer: Layer;
-  /** As `decodeLayerIndex` reads it. Its entries carry digests and no content. */
-  readonly index: Uint8Array;
+  /** As `decodeLayerIndex` reads it; still to be compressed. Its entries carry digests and no content. */
+  readonly index: Promise<Uint8Array>;
   readonly contentDigest: Digest;
   /** Of the blob, in order. */
   readonly segments: readonly Segment[];
@@ -228,10 +228,9 @@ async function describe(packing: Packing, { diffId }: TarSums): Promise<PackedLa
   packing.options.signal?.throwIfAborted();
   const { segments, segmentDigests, reused } = packing;
   const contentDigest = packing.content.finish();
-  const [{ digest, size }, index] = await Promise.all([
-    packing.writer.commit(),
-    packing.index.finish({ diffId, contentDigest, segments }),
-  ]);
+  const { digest, size } = await packing.writer.commit();
+  const index = packing.index.finish({ diffId, contentDigest, segments });
+  index.catch(() => undefined);
   return {
     layer: { descriptor: { mediaType: packing.frame.mediaType, digest, size }, diffId },
     index,

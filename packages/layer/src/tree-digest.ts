@@ -129,24 +129,26 @@ function known(digest: Digest | undefined, { path }: Entry): Digest {
 class FrameBuffer {
   length = 0;
   #buffer = Buffer.allocUnsafe(2 * chunkLength);
+  #view = viewOf(this.#buffer);
 
   number(value: number): void {
     this.#reserve(8);
-    this.#buffer.writeUInt32BE(Math.floor(value / 2 ** 32), this.length);
-    this.#buffer.writeUInt32BE(value % 2 ** 32, this.length + 4);
+    const low = value % 2 ** 32;
+    this.#view.setUint32(this.length, value === low ? 0 : (value - low) / 2 ** 32);
+    this.#view.setUint32(this.length + 4, low);
     this.length += 8;
   }
 
   text(value: string): void {
     this.#reserve(4 + value.length * 3);
     const written = this.#buffer.write(value, this.length + 4);
-    this.#buffer.writeUInt32BE(written, this.length);
+    this.#view.setUint32(this.length, written);
     this.length += 4 + written;
   }
 
   bytes(value: Uint8Array): void {
     this.#reserve(4 + value.length);
-    this.#buffer.writeUInt32BE(value.length, this.length);
+    this.#view.setUint32(this.length, value.length);
     this.#buffer.set(value, this.length + 4);
     this.length += 4 + value.length;
   }
@@ -163,5 +165,10 @@ class FrameBuffer {
     const larger = Buffer.allocUnsafe(2 * (this.length + more));
     this.#buffer.copy(larger, 0, 0, this.length);
     this.#buffer = larger;
+    this.#view = viewOf(larger);
   }
+}
+
+function viewOf({ buffer, byteOffset, length }: Buffer): DataView {
+  return new DataView(buffer, byteOffset, length);
 }

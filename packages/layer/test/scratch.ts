@@ -31,7 +31,7 @@ export async function pack(
 ): Promise<Omit<PackedLayer, "index"> & { readonly index: LayerIndex; readonly blob: Buffer }> {
   const store = createMemoryStore();
   const packed = await packLayer(entries, { store, compression, ...options });
-  const index = decodeLayerIndex(packed.index);
+  const index = decodeLayerIndex(await packed.index);
   return { ...packed, index, blob: Buffer.concat(await store.fetch(packed.layer.descriptor).toArray()) };
 }
 

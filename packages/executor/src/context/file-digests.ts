@@ -167,7 +167,7 @@ async function readMissing(
   files: readonly ContextFile[],
   read: (() => Promise<ReadFiles | undefined>) | undefined,
 ): Promise<readonly Digest[]> {
-  const found = areMany(files.map(({ stamp }) => ({ size: Number(stamp.size) }))) ? await read?.() : undefined;
+  const found = areMany(sizesOf(files)) ? await read?.() : undefined;
   if (found === undefined) return readDigests(source, files);
   const digests = files.map(({ content }) => found.get(content));
   const left = await readDigests(
@@ -176,6 +176,10 @@ async function readMissing(
   );
   let next = 0;
   return digests.map((digest) => digest ?? left[next++]!);
+}
+
+function* sizesOf(files: readonly ContextFile[]): Generator<{ readonly size: number }> {
+  for (const { stamp } of files) yield { size: Number(stamp.size) };
 }
 
 /**
