@@ -1,6 +1,5 @@
-import { Readable } from "node:stream";
-import { buffer } from "node:stream/consumers";
-import { constants, createZstdCompress, zstdDecompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { constants, zstdCompress, zstdDecompressSync } from "node:zlib";
 import type { Digest } from "@varve/oci";
 import { ByteReader, ByteWriter, type Bytes } from "./byte-codec.ts";
 import type { Entry, EntryType } from "./entry.ts";
@@ -10,6 +9,7 @@ import type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
 /** Of an encoded layer index. */
 export const layerIndexMediaType = "application/vnd.varve.layer-index.v1";
 
+const compress = promisify(zstdCompress);
 const magic = "varve/layer-index/1\n";
 /** Bytes of an index before compression beyond which it is refused: some 3 million entries. */
 const largestIndex = 512 * 1024 * 1024;
@@ -64,8 +64,10 @@ export class LayerIndexWriter {
     writeSegments(middle, segments);
     middle.number(this.#count);
     const pieces = [Buffer.from(magic), ...head.take(), ...texts, ...middle.take(), ...this.#entries.take()];
-    const compressing = createZstdCompress({ params: { [constants.ZSTD_c_compressionLevel]: 3 } });
-    return buffer(Readable.from(pieces).pipe(compressing));
+    const plain = Buffer.concat(pieces);
+    // All of it at once: in small chunks it would wait for this thread between any two.
+    const chunkSize = Math.max(64 * 1024, plain.length >> 1);
+    return compress(plain, { params: { [constants.ZSTD_c_compressionLevel]: 3 }, chunkSize });
   }
 }
 

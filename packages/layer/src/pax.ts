@@ -6,10 +6,18 @@ export interface PaxRecord {
   readonly value: Uint8Array;
 }
 
+/** A record to be written; text becomes UTF-8. */
+export interface NewPaxRecord {
+  readonly key: string;
+  readonly value: Uint8Array | string;
+}
+
 /** The body of an extended header: `length key=value\n` for each record, sorted by key. */
-export function encodePax(records: readonly PaxRecord[]): Buffer {
-  const sorted = records.toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  return Buffer.concat(sorted.flatMap(({ key, value }) => encodeRecord(key, value)));
+export function encodePax(records: readonly NewPaxRecord[]): Buffer {
+  const [first, ...others] = records;
+  // Most have one, for the time.
+  if (first !== undefined && others.length === 0 && typeof first.value === "string") return encodeRecord(first);
+  return Buffer.concat(records.toSorted((a, b) => (a.key < b.key ? -1 : 1)).map(encodeRecord));
 }
 
 /**
@@ -51,14 +59,16 @@ export function parsePaxTime(text: string): bigint {
   return match[1] === "-" ? -magnitude : magnitude;
 }
 
-function encodeRecord(key: string, value: Uint8Array): Uint8Array[] {
+function encodeRecord({ key, value }: NewPaxRecord): Buffer {
   if (key.includes("=")) {
     throw new LayerError("ENTRY_UNSUPPORTED", `Cannot store attribute "${key}": its name holds "="`);
   }
-  const content = Buffer.byteLength(key) + value.length + 3;
+  const content = Buffer.byteLength(key) + Buffer.byteLength(value) + 3;
   let length = content + String(content).length;
   if (content + String(length).length !== length) length++;
-  return [Buffer.from(`${length} ${key}=`), value, Buffer.from("\n")];
+  return typeof value === "string"
+    ? Buffer.from(`${length} ${key}=${value}\n`)
+    : Buffer.concat([Buffer.from(`${length} ${key}=`), value, Buffer.from("\n")]);
 }
 
 function decimal(text: string): number {

@@ -1,6 +1,6 @@
 import type { Entry, EntryType } from "./entry.ts";
 import { LayerError } from "./errors.ts";
-import { encodePax, formatPaxTime, type PaxRecord } from "./pax.ts";
+import { encodePax, formatPaxTime, type NewPaxRecord } from "./pax.ts";
 
 /** Bytes of a tar block. */
 export const blockLength = 512;
@@ -119,16 +119,15 @@ function splitPath(path: string): SplitPath | undefined {
   return { name: path.slice(slash + 1), prefix: path.slice(0, slash) };
 }
 
-function paxRecords(entry: Entry, path: string, split: SplitPath | undefined): readonly PaxRecord[] {
+function paxRecords(entry: Entry, path: string, split: SplitPath | undefined): readonly NewPaxRecord[] {
   const linkname = entry.linkname ?? "";
-  const texts: [string, string][] = [];
-  if (split === undefined) texts.push(["path", path]);
-  if (linkname.length > 100 || !plain.test(linkname)) texts.push(["linkpath", linkname]);
-  if (bodyLength(entry) > largestOctal) texts.push(["size", String(entry.size)]);
-  if (entry.uid > largestId) texts.push(["uid", String(entry.uid)]);
-  if (entry.gid > largestId) texts.push(["gid", String(entry.gid)]);
-  if (!isPlainTime(entry.mtime)) texts.push(["mtime", formatPaxTime(entry.mtime)]);
-  const records = texts.map(([key, value]) => ({ key, value: Buffer.from(value) }));
+  const records: NewPaxRecord[] = [];
+  if (split === undefined) records.push({ key: "path", value: path });
+  if (linkname.length > 100 || !plain.test(linkname)) records.push({ key: "linkpath", value: linkname });
+  if (bodyLength(entry) > largestOctal) records.push({ key: "size", value: String(entry.size) });
+  if (entry.uid > largestId) records.push({ key: "uid", value: String(entry.uid) });
+  if (entry.gid > largestId) records.push({ key: "gid", value: String(entry.gid) });
+  if (!isPlainTime(entry.mtime)) records.push({ key: "mtime", value: formatPaxTime(entry.mtime) });
   if (entry.xattrs === undefined) return records;
   const xattrs = Object.entries(entry.xattrs).map(([name, value]) => ({ key: `SCHILY.xattr.${name}`, value }));
   return [...records, ...xattrs];

@@ -2,7 +2,7 @@ import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs"
 import type { IgnoreMatcher } from "@varve/dockerfile";
 import { type Entry, type EntryType, type FileTree, readXattrs, startThreads } from "@varve/layer";
 import { StepError } from "../errors.ts";
-import { type FileStamp, StampColumn, stampOf } from "./file-stamp.ts";
+import { type FileStamp, PackedStamp, StampColumn, stampOf } from "./file-stamp.ts";
 
 /** A directory on this machine as a build context. */
 export interface ContextSource {
@@ -153,43 +153,20 @@ export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
   return path !== "" && ignore?.matches(path).excluded === true;
 }
 
-/**
- * What lstat said of a path, and its entry, whose content it is: of large contexts there are many, and one object takes
- * less than three, packed numbers less than BigInts. The place is put together when it is asked for: all in full are
- * tens of megabytes.
- */
-class Look implements FileStamp {
+/** What lstat said of a path, and its entry, whose content it is: one object takes less than three. */
+class Look extends PackedStamp {
   readonly #root: string;
-  readonly #stamps: StampColumn;
-  readonly #position: number;
   /** Undefined for a socket. */
   entry: Entry | undefined;
 
   constructor(root: string, stamps: StampColumn, position: number) {
+    super(stamps, position);
     this.#root = root;
-    this.#stamps = stamps;
-    this.#position = position;
   }
 
-  /** On this machine. */
+  /** On this machine. Put together when it is asked for: of a large context all are tens of megabytes. */
   get path(): string {
     return placeOf(this.#root, this.entry?.path ?? "");
-  }
-
-  get inode(): bigint {
-    return this.#stamps.inode(this.#position);
-  }
-
-  get size(): bigint {
-    return this.#stamps.size(this.#position);
-  }
-
-  get mtime(): bigint {
-    return this.#stamps.mtime(this.#position);
-  }
-
-  get ctime(): bigint {
-    return this.#stamps.ctime(this.#position);
   }
 }
 

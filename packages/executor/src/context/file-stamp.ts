@@ -77,8 +77,13 @@ export class StampColumn {
     return this.numbers[4 * position + 3]!;
   }
 
-  set(position: number, { inode, size, mtime, ctime }: FileStamp): void {
+  set(position: number, stamp: FileStamp): void {
     const at = 4 * position;
+    if (stamp instanceof PackedStamp) {
+      stamp.copyTo(this.numbers, at);
+      return;
+    }
+    const { inode, size, mtime, ctime } = stamp;
     this.numbers[at] = BigInt.asIntN(64, inode);
     this.numbers[at + 1] = size;
     this.numbers[at + 2] = mtime;
@@ -95,5 +100,42 @@ export class StampColumn {
       numbers[at + 1] === stamp.size &&
       numbers[at] === BigInt.asIntN(64, stamp.inode)
     );
+  }
+}
+
+/** A stamp in a column: of large contexts there are many, and packed numbers take less than BigInts. */
+export class PackedStamp implements FileStamp {
+  readonly #column: StampColumn;
+  readonly #position: number;
+
+  constructor(column: StampColumn, position: number) {
+    this.#column = column;
+    this.#position = position;
+  }
+
+  get inode(): bigint {
+    return this.#column.inode(this.#position);
+  }
+
+  get size(): bigint {
+    return this.#column.size(this.#position);
+  }
+
+  get mtime(): bigint {
+    return this.#column.mtime(this.#position);
+  }
+
+  get ctime(): bigint {
+    return this.#column.ctime(this.#position);
+  }
+
+  /** Its four numbers, from the `at`th on. */
+  copyTo(numbers: BigInt64Array, at: number): void {
+    const own = this.#column.numbers;
+    const from = 4 * this.#position;
+    numbers[at] = own[from]!;
+    numbers[at + 1] = own[from + 1]!;
+    numbers[at + 2] = own[from + 2]!;
+    numbers[at + 3] = own[from + 3]!;
   }
 }
