@@ -159,7 +159,7 @@ function writeUstar(block: Buffer, entry: Entry, names: UstarNames): void {
 
 /** Zero where the number does not fit: a pax record then says what it is. */
 function writeOctal(block: Buffer, at: number, [value, width]: readonly [number, number]): void {
-  const isHeld = value >= 0 && value < 8 ** (width - 1);
+  const isHeld = value >= 0 && value <= (width === 8 ? largestId : largestOctal);
   let rest = isHeld ? value : 0;
   for (let digit = at + width - 2; digit >= at; digit--) {
     block[digit] = 0x30 + (rest % 8);

@@ -119,8 +119,10 @@ export function createContextTree(source: ContextSource): ContextTree {
       for (const [directory, { names, looks }] of listings) {
         for (const [position, name] of names.entries()) {
           if (!(position in looks)) continue;
-          const path = directory === "" ? name : `${directory}/${name}`;
-          yield { path, stamp: looks[position], names: listings.get(path)?.names };
+          const stamp = looks[position];
+          const path = stamp?.entry?.path ?? (directory === "" ? name : `${directory}/${name}`);
+          const listing = stamp?.entry?.type === "directory" ? listings.get(path) : undefined;
+          yield { path, stamp, names: listing?.names };
         }
       }
     },

@@ -11,16 +11,19 @@ export function selectionDigest(roots: readonly SelectedRoot[]): Digest {
   return digestOrdered(entriesOf(roots));
 }
 
-/** The same of roots whose files are not read yet: what their bytes are is left out. */
+/** Tells a selection from most others without its files being read; selections with the same digest have the same. */
 export function selectionShape(roots: readonly SelectedRoot[]): Digest {
-  return digestOrdered(withoutBytes(entriesOf(roots)));
+  const words: string[] = [];
+  for (const { name, entry, children } of roots) {
+    words.push(`${name}/`, outline(entry));
+    for (const child of children) words.push(child.path, outline(child));
+  }
+  return digestOf(Buffer.from(words.join("\0")));
 }
 
-function* withoutBytes(entries: Iterable<Entry>): Generator<Entry> {
-  for (const entry of entries) yield entry.type === "file" ? { ...entry, digest: noBytes } : entry;
+function outline({ type, mode, size }: Entry): string {
+  return `${type} ${mode} ${size}`;
 }
-
-const noBytes = digestOf(new Uint8Array());
 
 /** In the order of a layer; one after the other, for they may be many. */
 function* entriesOf(roots: readonly SelectedRoot[]): Generator<Entry> {
