@@ -135,10 +135,8 @@ async function buildAndWrite(
 ): Promise<Built> {
   const result = await build(graphs, options);
   const writing = write(result, task, { options, isShared });
-  const remembered = Promise.race([writing, setTimeout(HEAD_START, undefined, { ref: false })]).then(
-    result.remember,
-    result.remember,
-  );
+  const headStart = setTimeout(HEAD_START, undefined, { ref: false });
+  const remembered = Promise.allSettled([Promise.race([writing, headStart])]).then(() => result.remember());
   const [written] = await Promise.allSettled([writing, remembered]);
   if (written.status === "rejected") throw written.reason;
   return { result, written: written.value };

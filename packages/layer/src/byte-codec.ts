@@ -58,7 +58,7 @@ export class ByteWriter {
 
   #reserve(more: number): void {
     if (this.#length + more <= this.#buffer.length) return;
-    this.#pieces.push(this.#buffer.subarray(0, this.#length));
+    if (this.#length > 0) this.#pieces.push(this.#buffer.subarray(0, this.#length));
     this.#buffer = Buffer.allocUnsafe(Math.max(pieceLength, more));
     this.#length = 0;
   }

@@ -86,6 +86,17 @@ describe("packLayer()", () => {
     expect(blob.toString("latin1", offset, offset + 5)).toBe("bytes");
   });
 
+  test("tells of each file, in order, with the digest of its bytes", async () => {
+    const large = file("large", "0123456789".repeat(400_000));
+    const told: [string, Digest][] = [];
+    const onFile = ({ path }: Entry, digest: Digest) => void told.push([path, digest]);
+    const { index } = await pack([directory("d"), ...manyFiles(), large], { type: "zstd" }, { onFile });
+    const files = index.entries.filter(({ type }) => type === "file");
+    expect(files).toHaveLength(4001);
+    expect(told).toEqual(files.map(({ path, digest }) => [path, digest]));
+    expect(new Map(told).get("large")).toBe(digestOf(Buffer.from("0123456789".repeat(400_000))));
+  });
+
   describe.each(["gzip", "zstd"] as const)("with the segments of an earlier blob: %s", (type) => {
     async function earlierBlob() {
       const path = join(scratch(), "blob");

@@ -93,7 +93,8 @@ async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked
     isRead = readFiles !== undefined;
     return readFiles;
   };
-  const digests = await context.digests.digestAll(files.map(tree.fileOf), { read, started });
+  const looked = files.map((file) => tree.fileOf(file));
+  const digests = await context.digests.digestAll(looked, { read, started });
   await keep(context, { isRead, task: context.digests.save });
   // They are this walk's own: copies of them would take time and memory.
   for (const [position, file] of files.entries()) file.digest = digests[position];

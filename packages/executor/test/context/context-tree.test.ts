@@ -61,6 +61,22 @@ describe("createContextTree()", () => {
   });
 });
 
+describe("children()", () => {
+  test.each([undefined, "x\nd\n!d/e/keep\n"])("gives what list() and lookup() give, with ignore file %j", (ignore) => {
+    for (const directory of ["d/e", "f/g", "empty"]) mkdirSync(join(path, directory), { recursive: true });
+    for (const name of ["x", "d/x", "d/e/keep", "d/e/x", "f/é", "f/g/y", "f-a"]) writeFileSync(join(path, name), "");
+    const [tree, other] = [open(ignore), open(ignore)];
+    for (const { path: directory } of walkTree(other)) {
+      const looked = other
+        .list(directory)
+        .map((name) => [name, other.lookup(directory === "" ? name : `${directory}/${name}`)]);
+      expect([...tree.children(directory)]).toEqual(looked);
+    }
+    expect([...tree.children("f/g/y")]).toEqual([]);
+    expect([...tree.children("nope")]).toEqual([]);
+  });
+});
+
 /** The digest of `name` in the context, with what is remembered in `memo`. */
 async function digestOfFile(name: string, memo: Memo): Promise<string | undefined> {
   const tree = open();
