@@ -65,41 +65,10 @@ const MANY = 2000;
  * @throws StepError `CONTEXT_INVALID` from lookups, where the directory cannot be read.
  */
 export function createContextTree(source: ContextSource): ContextTree {
-  const listings = new Map<string, Listing>();
-  /** What was looked for in directories that were not listed. */
-  const alone = new Map<string, Look | undefined>();
-  const look = createLooking(source.path);
-  const load = (path: string): Look | undefined => {
-    const slash = path.lastIndexOf("/");
-    const listing = path === "" ? undefined : listings.get(path.slice(0, Math.max(0, slash)));
-    if (listing !== undefined) return listing.looks[findName(listing.names, path.slice(slash + 1))];
-    if (!alone.has(path)) alone.set(path, look(path));
-    return alone.get(path);
-  };
-  const isIgnored = (path: string): boolean => isLeftOut(source, path);
-  const isPresent = (path: string, found: () => Look | undefined): boolean => {
-    if (!isIgnored(path)) return found()?.entry !== undefined;
-    if (source.ignore?.canSkipDirectory(path) === true || found()?.entry?.type !== "directory") return false;
-    return readListing(path).present.length > 0;
-  };
-  const readListing = (path: string): Listing => {
-    const known = listings.get(path);
-    if (known !== undefined) return known;
-    const names = readNames(placeOf(source.path, path));
-    const looks: Listing["looks"] = [];
-    const listing: Listing = { names, looks, present: [] };
-    listings.set(path, listing);
-    for (const [position, name] of names.entries()) {
-      const child = path === "" ? name : `${path}/${name}`;
-      if (isPresent(child, () => (looks[position] = look(child)))) listing.present.push(position);
-    }
-    return listing;
-  };
-  const open = (path: string): Listing | undefined =>
-    listings.get(path) ?? (load(path)?.entry?.type === "directory" ? readListing(path) : undefined);
+  const { find, open, seen } = createListings(source);
   return {
     source,
-    isIgnored,
+    isIgnored: (path) => isLeftOut(source, path),
     list(path) {
       const listing = open(path);
       return listing === undefined ? [] : listing.present.map((position) => listing.names[position]!);
@@ -109,23 +78,12 @@ export function createContextTree(source: ContextSource): ContextTree {
       for (const position of listing?.present ?? [])
         yield [listing!.names[position]!, listing!.looks[position]!.entry!] as const;
     },
-    lookup: (path) => (isPresent(path, () => load(path)) ? load(path)?.entry : undefined),
+    lookup: (path) => find(path)?.entry,
     fileOf({ path, content }) {
       if (!(content instanceof Look)) throw new Error(`Cannot tell where "${path}" is: it is no file of this context`);
       return { path: content.entry?.path ?? "", stamp: content, content };
     },
-    *seen() {
-      for (const [path, stamp] of alone) yield { path, stamp, names: listings.get(path)?.names };
-      for (const [directory, { names, looks }] of listings) {
-        for (const [position, name] of names.entries()) {
-          if (!(position in looks)) continue;
-          const stamp = looks[position];
-          const path = stamp?.entry?.path ?? (directory === "" ? name : `${directory}/${name}`);
-          const listing = stamp?.entry?.type === "directory" ? listings.get(path) : undefined;
-          yield { path, stamp, names: listing?.names };
-        }
-      }
-    },
+    seen,
   };
 }
 
@@ -137,6 +95,66 @@ interface Listing {
   readonly looks: (Look | undefined)[];
   /** Positions of what the context has. */
   readonly present: number[];
+}
+
+interface Listings {
+  /** What is in the context at `path`. */
+  readonly find: (path: string) => Look | undefined;
+  /** The directory that is there. */
+  readonly open: (path: string) => Listing | undefined;
+  readonly seen: ContextTree["seen"];
+}
+
+function createListings(source: ContextSource): Listings {
+  const listings = new Map<string, Listing>();
+  /** What was looked for in directories that were not listed. */
+  const alone = new Map<string, Look | undefined>();
+  const look = createLooking(source.path);
+  const load = (path: string): Look | undefined => {
+    const slash = path.lastIndexOf("/");
+    const listing = path === "" ? undefined : listings.get(path.slice(0, Math.max(0, slash)));
+    if (listing !== undefined) return listing.looks[findName(listing.names, path.slice(slash + 1))];
+    if (!alone.has(path)) alone.set(path, look(path));
+    return alone.get(path);
+  };
+  /** `found` looks there; it is not asked for what is left out with all below it. */
+  const isPresent = (path: string, found: () => Look | undefined): boolean => {
+    if (!isLeftOut(source, path)) return found()?.entry !== undefined;
+    if (source.ignore?.canSkipDirectory(path) === true || found()?.entry?.type !== "directory") return false;
+    return read(path).present.length > 0;
+  };
+  const read = (path: string): Listing => {
+    const known = listings.get(path);
+    if (known !== undefined) return known;
+    const names = readNames(placeOf(source.path, path));
+    const listing: Listing = { names, looks: [], present: [] };
+    listings.set(path, listing);
+    for (const [position, name] of names.entries()) {
+      const child = join(path, name);
+      if (isPresent(child, () => (listing.looks[position] = look(child)))) listing.present.push(position);
+    }
+    return listing;
+  };
+  return {
+    find: (path) => (isPresent(path, () => load(path)) ? load(path) : undefined),
+    open: (path) => listings.get(path) ?? (load(path)?.entry?.type === "directory" ? read(path) : undefined),
+    *seen() {
+      for (const [path, stamp] of alone) yield { path, stamp, names: listings.get(path)?.names };
+      for (const [directory, { names, looks }] of listings) {
+        for (const [position, name] of names.entries()) {
+          if (!(position in looks)) continue;
+          const stamp = looks[position];
+          const path = stamp?.entry?.path ?? join(directory, name);
+          const listing = stamp?.entry?.type === "directory" ? listings.get(path) : undefined;
+          yield { path, stamp, names: listing?.names };
+        }
+      }
+    },
+  };
+}
+
+function join(directory: string, name: string): string {
+  return directory === "" ? name : `${directory}/${name}`;
 }
 
 /** The position of `name`; -1 where it is missing. */
