@@ -1,5 +1,5 @@
 import type { RecordLayer } from "@varve/cache";
-import { type Entry, orderEntries, packOrdered, type PackedLayer, type PackOptions } from "@varve/layer";
+import { type Entry, packOrdered, type PackedLayer, type PackOptions } from "@varve/layer";
 import { lineageOf, openEarlierSegments, rememberSegments } from "./earlier-segments.ts";
 import { storeLayerIndex } from "./layers.ts";
 import type { LayerStep } from "./resolve.ts";
@@ -18,17 +18,11 @@ export interface SegmentCounts {
   readonly reused: number;
 }
 
-/** Packs what a step made into the store; what it has in common with the last layer of this step is not compressed again. */
+/**
+ * Packs what a step made, in the order of a layer, into the store; what it has in common with the last layer of this
+ * step is not compressed again.
+ */
 export async function packStep(
-  step: LayerStep,
-  entries: readonly Entry[],
-  options: BuildOptions,
-): Promise<PackedLayer> {
-  return packInOrder(step, orderEntries(entries), options);
-}
-
-/** The same of entries that come in the order of a layer. */
-export async function packInOrder(
   step: LayerStep,
   entries: Iterable<Entry>,
   { onFile, ...options }: BuildOptions & Pick<PackOptions, "onFile">,

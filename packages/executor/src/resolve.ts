@@ -27,7 +27,8 @@ export interface StepWork {
 
 /** A layer's entries, and what to do with the files behind them once the layer is stored. */
 export interface MadeEntries {
-  readonly entries: () => readonly Entry[];
+  /** In the order of a layer. */
+  readonly entries: () => Iterable<Entry>;
   /** The layer of these entries, where it is packed already. */
   readonly early?: EarlyLayer;
   /** Keeps the files as the extracted layer at `path`; undefined: they belong to someone else. */

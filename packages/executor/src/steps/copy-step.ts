@@ -1,12 +1,12 @@
 import { type CopySource, type CopyStep, type Step, stepDefinition } from "@varve/graph";
-import { digestFiles, type Entry, type FileTree, stackTrees } from "@varve/layer";
+import { digestFiles, type Entry, type FileTree, orderEntries, stackTrees } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import { digestOf, isDigest } from "@varve/oci";
 import { contextInput } from "../copy/context-input.ts";
 import { explainMissing } from "../copy/explain-missing.ts";
 import { parseChmod } from "../copy/mode.ts";
 import { namesOwner, type Owner, resolveOwner } from "../copy/owner.ts";
-import { placeSelection, type Placement } from "../copy/place.ts";
+import { placeInOrder, placeSelection, type Placement } from "../copy/place.ts";
 import { openArchive, placeArchive } from "../copy/place-archive.ts";
 import { type SelectedRoot, selectSource } from "../copy/selection.ts";
 import { selectionDigest } from "../copy/selection-digest.ts";
@@ -19,7 +19,7 @@ import { hideUserinfo } from "../explain/hide-secrets.ts";
 import { createStepKey } from "../keys.ts";
 import type { Rootfs } from "../rootfs.ts";
 import { type Session, undatedTime } from "../session.ts";
-import { createEarlyPacking, type EarlyPacking, type Staging } from "./early-layer.ts";
+import { createEarlyPacking, type EarlyPacking, onlyDirectory, type Staging } from "./early-layer.ts";
 import type { StepWork } from "../resolve.ts";
 
 /** What a source selected, and how it is placed. */
@@ -41,10 +41,21 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
   const stage = (base: FileTree): Staging => startStaging(step, base, session);
   const early = createEarlyPacking(step, { session, resolve, openBase: openBaseOf, stage });
   const sources = lazy(() => openSources(step, { session, resolve, early }));
-  const staged = lazy(async () => placeSources(stage(await openBaseOf(step.parent)), await sources(), session));
+  const base = lazy(() => openBaseOf(step.parent));
+  const staged = lazy(async () => placeSources(stage(await base()), await sources(), session));
+  /** What is copied comes in the order of a layer here: nothing more of it has to be kept. */
+  const directory = lazy(async () => {
+    const [source, ...others] = await sources();
+    return source === undefined || others.length > 0 ? undefined : onlyDirectory(step, await source.roots());
+  });
   const view = lazy(async () => {
     const layer = await early.layer();
-    return layer?.base === step.parent ? layer.view : (await staged()).viewDigest();
+    if (layer?.base === step.parent) return layer.view;
+    const root = await directory();
+    if (root === undefined) return (await staged()).viewDigest();
+    const { tree, placement } = stage(await base());
+    for (const _ of placeInOrder(tree, root, placement)) continue;
+    return tree.viewDigest();
   });
   const hasStageSource = step.sources.some((source) => source.type === "path" && source.from.type === "step");
   const keyOf = async (inputs: readonly Digest[], parentDigest: Digest | undefined): Promise<StepKey> =>
@@ -65,8 +76,13 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
     async make() {
       const layer = await early.layer();
       if (layer !== undefined && layer.view === (await view())) return { early: layer, entries: () => [] };
-      const tree = await staged();
-      return { entries: () => tree.entries() };
+      const root = await directory();
+      if (root === undefined) {
+        const tree = await staged();
+        return { entries: () => orderEntries(tree.entries()) };
+      }
+      const { tree, placement } = stage(await base());
+      return { entries: () => placeInOrder(tree, root, placement) };
     },
   };
 }

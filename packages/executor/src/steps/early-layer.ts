@@ -3,7 +3,7 @@ import { stepDigest } from "@varve/cache-key";
 import { type CopyStep, type Step, stepDefinition } from "@varve/graph";
 import { type Entry, type FileTree, orderEntries, type PackedLayer } from "@varve/layer";
 import type { Digest } from "@varve/oci";
-import { packInOrder } from "../commit-layer.ts";
+import { packStep } from "../commit-layer.ts";
 import { areMany, type ReadFiles } from "../context/file-digests.ts";
 import { placeInOrder, type Placement, placeSelection } from "../copy/place.ts";
 import { selectionShape } from "../copy/selection-digest.ts";
@@ -114,7 +114,7 @@ function createPacker(step: CopyStep, options: EarlyPackingOptions): Packer {
       const { tree, entries } = await stage();
       const digests = new Map<Entry["content"], Digest>();
       const onFile = ({ content }: Entry, digest: Digest): void => void digests.set(content, digest);
-      const packed = await packInOrder(step, entries, { ...session.options, onFile });
+      const packed = await packStep(step, entries, { ...session.options, onFile });
       layer = { packed, base, view: tree.viewDigest(), duration: Date.now() - started };
       return digests;
     });
@@ -147,7 +147,10 @@ interface Staged {
 }
 
 /** The directory that is all of a selection, where its children come in the order of a layer. */
-function onlyDirectory({ exclude, parents }: CopyStep, roots: readonly SelectedRoot[]): SelectedRoot | undefined {
+export function onlyDirectory(
+  { exclude, parents }: CopyStep,
+  roots: readonly SelectedRoot[],
+): SelectedRoot | undefined {
   const [root, ...others] = roots;
   const isOnly = root?.entry.type === "directory" && others.length === 0;
   return isOnly && exclude.length === 0 && !parents ? root : undefined;

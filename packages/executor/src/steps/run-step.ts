@@ -1,7 +1,7 @@
 import { chmodSync, mkdirSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { type RunStep, type Step, stepDefinition } from "@varve/graph";
-import { type FileTree, resolvePath } from "@varve/layer";
+import { type FileTree, orderEntries, resolvePath } from "@varve/layer";
 import { StepError } from "../errors.ts";
 import type { StepInput } from "../explain/current-build.ts";
 import { openMounts, type OpenMounts } from "../mounts/open-mounts.ts";
@@ -57,7 +57,7 @@ async function run(step: RunStep, session: Session, resolve: (step: Step) => Pro
       session.background.add(snapshot.clear().catch(() => undefined));
       session.runPlaces.leave(place);
     };
-    return { entries: () => entries, keep: (path) => snapshot.commit(path), dispose };
+    return { entries: () => orderEntries(entries), keep: (path) => snapshot.commit(path), dispose };
   } catch (error) {
     await snapshot[Symbol.asyncDispose]();
     throw error;

@@ -1,3 +1,4 @@
+import { orderEntries } from "@varve/layer";
 import { type Step, stepDefinition, type WorkdirStep } from "@varve/graph";
 import { namesOwner, resolveOwner } from "../copy/owner.ts";
 import { makeDirectories, resolveDestination } from "../copy/place.ts";
@@ -22,7 +23,7 @@ export function createWorkdirWork(
     inputs: async () => [],
     async make() {
       const tree = await stage();
-      return { entries: () => tree.entries() };
+      return { entries: () => orderEntries(tree.entries()) };
     },
   };
 }
