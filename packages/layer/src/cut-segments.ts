@@ -3,7 +3,7 @@ import { checkBytes, contentMissing } from "./read-content.ts";
 import { SegmentBuffer } from "./segment-buffer.ts";
 import { cutAbove, pieceLength, startsSegment } from "./segment-rule.ts";
 import type { Slot } from "./slots.ts";
-import { blockLength, bodyLength, encodeHeader, paddedLength } from "./write-header.ts";
+import { blockLength, appendHeader, paddedLength, zerosOf } from "./write-header.ts";
 
 /** A run of a tar: headers, padding and bytes from memory are in place, room is left for what is still to be read. */
 export interface DraftSegment {
@@ -30,13 +30,13 @@ export function* cutSegments(entries: Iterable<Entry>, onPlace: OnPlace): Genera
   for (const entry of entries) {
     position += 1;
     if (startsSegment(entry, draft.buffer.length)) draft = yield* cut(draft);
-    draft.buffer.append(encodeHeader(entry));
+    appendHeader(draft.buffer, entry);
     if (entry.type !== "file") continue;
     onPlace(position, draft.buffer.tarOffset + draft.buffer.length);
     if (entry.size <= cutAbove) addFile(draft, entry, position);
     else draft = yield* cutFile(draft, entry, position);
   }
-  draft.buffer.appendZeros(2 * blockLength);
+  draft.buffer.append(zerosOf(2 * blockLength));
   yield draft;
 }
 
@@ -52,7 +52,7 @@ function* cut({ buffer, slots }: Draft): Generator<DraftSegment, Draft> {
 
 function addFile(draft: Draft, entry: Entry, position: number): void {
   addSlot(draft, entry, { position, at: 0, length: entry.size });
-  draft.buffer.appendZeros(paddedLength(entry.size) - entry.size);
+  pad(draft, entry);
 }
 
 /** Cuts at multiples of the piece length within the file, and after it. */
@@ -60,10 +60,15 @@ function* cutFile(first: Draft, entry: Entry, position: number): Generator<Draft
   let draft = first;
   for (let at = 0; at < entry.size; at += pieceLength) {
     addSlot(draft, entry, { position, at, length: Math.min(pieceLength, entry.size - at) });
-    if (at + pieceLength >= entry.size) draft.buffer.appendZeros(paddedLength(entry.size) - bodyLength(entry));
+    if (at + pieceLength >= entry.size) pad(draft, entry);
     draft = yield* cut(draft);
   }
   return draft;
+}
+
+/** Fills the last block of a file. */
+function pad({ buffer }: Draft, { size }: Entry): void {
+  buffer.append(zerosOf(paddedLength(size) - size));
 }
 
 interface Piece {
@@ -75,8 +80,7 @@ interface Piece {
 
 function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length }: Piece): void {
   const { content, size, digest } = entry;
-  const start = buffer.length;
-  const target = buffer.extend(length);
+  const start = buffer.extend(length);
   const isWhole = length === size;
   const common = { entry: position, start, length, isWhole, digest };
   if (content === undefined && size > 0) throw contentMissing(entry);
@@ -85,6 +89,6 @@ function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length 
     slots.push({ ...common, path, position: (offset ?? 0) + at, fileSize: offset === undefined ? size : undefined });
     return;
   }
-  if (content !== undefined) target.set(checkBytes(entry, content.bytes).subarray(at, at + length));
+  if (content !== undefined) buffer.room.set(checkBytes(entry, content.bytes).subarray(at, at + length), start);
   slots.push({ ...common, path: undefined, position: at, fileSize: undefined });
 }

@@ -29,20 +29,24 @@ export class SegmentBuffer {
     return this.#bytes.subarray(0, this.length);
   }
 
+  /** The segment and what is behind it, in which anything stands; another one after `extend`. */
+  get room(): Buffer<SharedArrayBuffer> {
+    return this.#bytes;
+  }
+
   get memory(): SharedArrayBuffer {
     return this.#bytes.buffer;
   }
 
-  append(bytes: Uint8Array): void {
-    this.extend(bytes.length).set(bytes);
+  /** Adds bytes and gives where they start. */
+  append(bytes: Uint8Array): number {
+    const start = this.extend(bytes.length);
+    this.#bytes.set(bytes, start);
+    return start;
   }
 
-  appendZeros(length: number): void {
-    this.extend(length).fill(0);
-  }
-
-  /** Lengthens the segment and gives the new part, to be filled before the next call. */
-  extend(length: number): Buffer {
+  /** Lengthens the segment and gives where in `room` the new part starts; it is to be filled. */
+  extend(length: number): number {
     const start = this.length;
     this.length += length;
     if (this.length > this.#bytes.length) {
@@ -50,7 +54,7 @@ export class SegmentBuffer {
       this.#bytes = Buffer.from(new SharedArrayBuffer(2 * this.length));
       before.copy(this.#bytes, 0, 0, start);
     }
-    return this.#bytes.subarray(start, this.length);
+    return start;
   }
 
   /** Gives the memory back; the segment is not to be used any more. */

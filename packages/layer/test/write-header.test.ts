@@ -2,8 +2,11 @@ import { execFileSync } from "node:child_process";
 import { extract } from "tar-stream";
 import { describe, expect, test } from "vitest";
 import type { Entry } from "../src/index.ts";
-import { encodeHeader } from "../src/write-header.ts";
-import { directory, entry } from "./scratch.ts";
+import { readTar } from "../src/read-tar.ts";
+import { SegmentBuffer } from "../src/segment-buffer.ts";
+import { appendHeader, encodeHeader } from "../src/write-header.ts";
+import { fc, test as law } from "./laws.ts";
+import { chunked, directory, entry } from "./scratch.ts";
 
 const gibibyte = 1024 ** 3;
 
@@ -27,7 +30,61 @@ async function readWithTarStream(of: Entry): Promise<Record<string, unknown>> {
   return header;
 }
 
+const second = 10n ** 9n;
+const id = fc.oneof(fc.nat(0o7777), fc.nat(2 ** 32 - 1));
+const name = fc.oneof(
+  fc.stringMatching(/^[a-z]{1,5}(\/[a-z]{1,60}){0,5}$/),
+  fc.stringMatching(/^[a-z]{80,160}\/[a-z]{90,110}$/),
+  fc.stringMatching(/^[äx\n ]{1,120}$/),
+);
+const anyEntry: fc.Arbitrary<Entry> = fc.record(
+  {
+    path: name,
+    type: fc.constantFrom("directory", "symlink", "hardlink", "char-device", "fifo", "whiteout", "opaque"),
+    mode: fc.nat(0o7777),
+    uid: id,
+    gid: id,
+    size: fc.constant(0),
+    mtime: fc.oneof(
+      fc.bigInt(0n, 10n ** 10n).map((seconds) => seconds * second),
+      fc.bigInt(0n, 10n ** 12n).map((hundredths) => (hundredths * second) / 100n),
+      fc.bigInt(-(10n ** 20n), 10n ** 20n),
+    ),
+    linkname: name,
+    device: fc.record({ major: id, minor: id }),
+    xattrs: fc.dictionary(fc.stringMatching(/^user\.[a-z]{1,10}$/), fc.uint8Array({ maxLength: 600 })),
+  },
+  { requiredKeys: ["path", "type", "mode", "uid", "gid", "size", "mtime"], noNullPrototype: true },
+);
+const anyFile = fc.tuple(anyEntry, fc.oneof(fc.nat(10_000), fc.maxSafeNat())).map(([of, size]): Entry => {
+  const { linkname: _linkname, device: _device, ...rest } = of;
+  return { ...rest, type: "file", size };
+});
+
+describe("appendHeader()", () => {
+  law("writes each byte that encodeHeader() gives, whatever stood there", [fc.oneof(anyEntry, anyFile)], (of) => {
+    const segment = SegmentBuffer.take(0);
+    segment.room.fill(0xa5);
+    segment.append(Buffer.from("before"));
+    appendHeader(segment, of);
+    expect(Buffer.from(segment.bytes).equals(Buffer.concat([Buffer.from("before"), encodeHeader(of)]))).toBe(true);
+    expect(segment.room[segment.length]).toBe(0xa5);
+    segment.recycle();
+  });
+});
+
 describe("encodeHeader()", () => {
+  law("is what readTar() reads", [fc.oneof(anyEntry, anyFile)], async (of) => {
+    const { value } = await readTar(chunked(Buffer.concat([encodeHeader(of), Buffer.alloc(1024)]))).next();
+    const { uid, gid, mode, size, mtime, xattrs } = of;
+    expect(value?.header).toMatchObject({ uid, gid, mode, size, mtime });
+    expect(value?.header.name).toContain(of.type === "whiteout" ? ".wh." : of.path);
+    expect(value?.header.linkname).toBe(of.linkname ?? "");
+    for (const [key, bytes] of Object.entries(xattrs ?? {})) {
+      expect(Buffer.from(value?.header.xattrs?.[key] ?? []).equals(Buffer.from(bytes))).toBe(true);
+    }
+  });
+
   test.each<[string, Entry, boolean]>([
     ["a plain file", entry("usr/bin/x", { mtime: 1_700_000_000_000_000_000n }), false],
     ["a path of 255 bytes that splits", entry(`${"p".repeat(154)}/${"n".repeat(100)}`), false],
