@@ -2,13 +2,13 @@ import type { Entry } from "./entry.ts";
 import { checkBytes, contentMissing } from "./read-content.ts";
 import { SegmentBuffer } from "./segment-buffer.ts";
 import { cutAbove, pieceLength, startsSegment } from "./segment-rule.ts";
-import type { Slot } from "./slots.ts";
+import { type PackedSlots, SlotWriter } from "./slots.ts";
 import { blockLength, appendHeader, paddedLength, zerosOf } from "./write-header.ts";
 
 /** A run of a tar: headers, padding and bytes from memory are in place, room is left for what is still to be read. */
 export interface DraftSegment {
   readonly buffer: SegmentBuffer;
-  readonly slots: readonly Slot[];
+  readonly slots: PackedSlots;
 }
 
 /** Told where the bytes of the file at `position` among the entries start in the tar. */
@@ -16,7 +16,7 @@ export type OnPlace = (position: number, tarOffset: number) => void;
 
 interface Draft {
   readonly buffer: SegmentBuffer;
-  readonly slots: Slot[];
+  readonly slots: SlotWriter;
 }
 
 /**
@@ -37,16 +37,16 @@ export function* cutSegments(entries: Iterable<Entry>, onPlace: OnPlace): Genera
     else draft = yield* cutFile(draft, entry, position);
   }
   draft.buffer.append(zerosOf(2 * blockLength));
-  yield draft;
+  yield { buffer: draft.buffer, slots: draft.slots.pack() };
 }
 
 function startDraft(tarOffset: number): Draft {
-  return { buffer: SegmentBuffer.take(tarOffset), slots: [] };
+  return { buffer: SegmentBuffer.take(tarOffset), slots: new SlotWriter() };
 }
 
 function* cut({ buffer, slots }: Draft): Generator<DraftSegment, Draft> {
   const next = buffer.tarOffset + buffer.length;
-  yield { buffer, slots };
+  yield { buffer, slots: slots.pack() };
   return startDraft(next);
 }
 
@@ -80,15 +80,19 @@ interface Piece {
 
 function addSlot({ buffer, slots }: Draft, entry: Entry, { position, at, length }: Piece): void {
   const { content, size, digest } = entry;
-  const start = buffer.extend(length);
-  const isWhole = length === size;
-  const common = { entry: position, start, length, isWhole, digest };
   if (content === undefined && size > 0) throw contentMissing(entry);
-  if (content !== undefined && "path" in content) {
-    const { path, offset } = content;
-    slots.push({ ...common, path, position: (offset ?? 0) + at, fileSize: offset === undefined ? size : undefined });
-    return;
-  }
-  if (content !== undefined) buffer.room.set(checkBytes(entry, content.bytes).subarray(at, at + length), start);
-  slots.push({ ...common, path: undefined, position: at, fileSize: undefined });
+  const start = buffer.extend(length);
+  if (content !== undefined && "bytes" in content)
+    buffer.room.set(checkBytes(entry, content.bytes).subarray(at, at + length), start);
+  const file = content !== undefined && "path" in content ? content : undefined;
+  slots.add({
+    entry: position,
+    start,
+    length,
+    path: file?.path,
+    position: (file?.offset ?? 0) + at,
+    fileSize: file === undefined || file.offset !== undefined ? undefined : size,
+    isWhole: length === size,
+    digest,
+  });
 }

@@ -5,12 +5,12 @@ import type { FilePlace } from "./index-codec.ts";
 import { comparePaths } from "./order-entries.ts";
 import { explainProblem, fileChanged } from "./read-content.ts";
 import type { SegmentDone, SlotProblem } from "./segment-work.ts";
-import { digestLength, type Slot } from "./slots.ts";
+import { digestLength, type PackedSlots, SlotReader } from "./slots.ts";
 
 /** A segment whose slots were filled. */
 export interface FilledSegment {
   readonly bytes: Uint8Array;
-  readonly slots: readonly Slot[];
+  readonly slots: PackedSlots;
   readonly done: Pick<SegmentDone, "digests" | "states">;
 }
 
@@ -67,23 +67,26 @@ export class FileLedger {
    */
   enter({ bytes, slots, done }: FilledSegment): void {
     const digests = Buffer.from(done.digests.buffer, done.digests.byteOffset, done.digests.length);
-    for (const [position, slot] of slots.entries()) {
-      const file = this.#at(slot.entry);
-      const digest: Digest = `sha256:${digests.toString("hex", digestLength * position, digestLength * (position + 1))}`;
-      const piece = bytes.subarray(slot.start, slot.start + slot.length);
-      const whole = slot.isWhole
-        ? digest
-        : this.#enterPiece(file.entry, { key: slot.entry, piece, state: done.states.get(position) });
-      if (whole !== undefined) file.digest = checkDigest(file.entry, whole);
+    const reader = new SlotReader(slots);
+    for (let slot = 0; slot < reader.count; slot++) {
+      const key = reader.entry(slot);
+      const file = this.#at(key);
+      if (reader.isWhole(slot)) {
+        const hex = digests.toString("hex", digestLength * slot, digestLength * (slot + 1));
+        file.digest = checkDigest(file.entry, `sha256:${hex}`);
+        continue;
+      }
+      const start = reader.start(slot);
+      const piece = bytes.subarray(start, start + reader.length(slot));
+      const digest = this.#enterPiece(file.entry, { key, piece, state: done.states.get(slot) });
+      if (digest !== undefined) file.digest = checkDigest(file.entry, digest);
     }
     this.#tell();
   }
 
   /** The error for a slot that could not be filled. */
-  explain(slots: readonly Slot[], problem: SlotProblem): Error {
-    const slot = slots[problem.slot];
-    if (slot === undefined) throw new RangeError(`There is no slot ${problem.slot}`);
-    return explainProblem(this.#at(slot.entry).entry, problem);
+  explain(slots: PackedSlots, problem: SlotProblem): Error {
+    return explainProblem(this.#at(new SlotReader(slots).entry(problem.slot)).entry, problem);
   }
 
   #at(position: number): Waiting {

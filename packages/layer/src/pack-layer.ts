@@ -17,7 +17,6 @@ import {
   type SegmentWork,
   type SlotProblem,
 } from "./segment-work.ts";
-import { packSlots } from "./slots.ts";
 import { sumHere, type TarSummation, type TarSums } from "./tar-sums.ts";
 import { TreeSum } from "./tree-digest.ts";
 import { defaultConcurrency, segmentInWorker, sumInWorker } from "./worker-pool.ts";
@@ -180,7 +179,7 @@ function start(packing: Packing, draft: DraftSegment): void {
   const { buffer, slots } = draft;
   const { memory, length } = buffer;
   const earlier = options.reuse?.candidates(length) ?? [];
-  const done = packing.run({ memory, length, slots: packSlots(slots), compression: options.compression, earlier });
+  const done = packing.run({ memory, length, slots, compression: options.compression, earlier });
   done.catch(() => undefined);
   pending.push({ draft, done });
 }

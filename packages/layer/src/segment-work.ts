@@ -2,8 +2,8 @@ import { hash } from "node:crypto";
 import { closeSync, openSync, readSync } from "node:fs";
 import type { Digest } from "@varve/oci";
 import { type Compression, compressSegment, decompressSegment } from "./compression.ts";
-import { FileProblem, openRegularFile, readBytes, withProblem } from "./regular-file.ts";
-import { digestLength, type PackedSlots, type UnpackedSlot, unpackSlots } from "./slots.ts";
+import { type FileProblem, readBytes, readUnchanged, stateOf, withProblem } from "./regular-file.ts";
+import { digestLength, type PackedSlots, SlotReader } from "./slots.ts";
 
 /** A segment of an earlier blob, made at the same compression. */
 export interface EarlierSegment {
@@ -59,21 +59,23 @@ export interface SegmentDone {
  */
 export function doSegment(work: SegmentWork): SegmentDone | SlotProblem {
   const bytes = new Uint8Array(work.memory, 0, work.length);
-  const slots = unpackSlots(work.slots);
-  const isKnown = work.earlier.length > 0 && slots.every((slot) => slot.isWhole && slot.isKnown);
-  const restored = isKnown ? restore(work, digestTar(bytes, slots, work.slots.digests)) : undefined;
-  if (restored !== undefined) return restored;
+  const slots = new SlotReader(work.slots);
+  const isKnown = work.earlier.length > 0 && areKnown(slots);
   const { digests } = work.slots;
+  const restored = isKnown ? restore(work, digestTar(bytes, slots, digests)) : undefined;
+  if (restored !== undefined) return restored;
   const states = new Map<number, string>();
-  for (const [position, slot] of slots.entries()) {
-    const filled = withProblem(() => fillSlot(slot, bytes));
-    if ("kind" in filled) return { slot: position, ...filled };
-    digests.set(filled.digest, digestLength * position);
-    if (filled.state !== undefined) states.set(position, filled.state);
-  }
+  const problem = fillSlots(work, slots, states);
+  if (problem !== undefined) return problem;
   const tarDigest = digestTar(bytes, slots, digests);
   const compressed = isKnown ? undefined : takeEarlier(work, tarDigest);
   return { digests, states, tarDigest, compressed: compressed ?? compress(work, bytes) };
+}
+
+/** Whether the digest of each file is known, and no slot is a piece of one. */
+function areKnown(slots: SlotReader): boolean {
+  for (let slot = 0; slot < slots.count; slot++) if (!slots.isWhole(slot) || !slots.isKnown(slot)) return false;
+  return true;
 }
 
 /** The earlier segment of this digest, and its tar in place; undefined where there is none that gives so many bytes. */
@@ -89,19 +91,24 @@ function restore(work: SegmentWork, tarDigest: Digest): SegmentDone | undefined 
 }
 
 /** What a segment's tar is known by: the sha256 of it with each run of file bytes left out, and then of these runs' sha256. */
-function digestTar(bytes: Uint8Array, slots: readonly UnpackedSlot[], digests: Uint8Array): Digest {
-  const left = slots.reduce((sum, { length }) => sum + length, 0);
-  const parts = new Uint8Array(bytes.length - left + digests.length);
+function digestTar(bytes: Uint8Array, slots: SlotReader, digests: Uint8Array): Digest {
+  let left = bytes.length + digests.length;
+  for (let slot = 0; slot < slots.count; slot++) left -= slots.length(slot);
+  if (scratch.length < left) scratch = new Uint8Array(2 * left);
   let [from, end] = [0, 0];
-  for (const { start, length } of slots) {
-    parts.set(bytes.subarray(from, start), end);
+  for (let slot = 0; slot < slots.count; slot++) {
+    const start = slots.start(slot);
+    scratch.set(bytes.subarray(from, start), end);
     end += start - from;
-    from = start + length;
+    from = start + slots.length(slot);
   }
-  parts.set(bytes.subarray(from), end);
-  parts.set(digests, parts.length - digests.length);
-  return digest(parts);
+  scratch.set(bytes.subarray(from), end);
+  scratch.set(digests, left - digests.length);
+  return digest(scratch.subarray(0, left));
 }
+
+/** Kept from one segment to the next: fresh pages cost more than the bytes that are written to them. */
+let scratch = new Uint8Array();
 
 /** Undefined where there is none, or it is gone or damaged: then the segment is made again. */
 function takeEarlier({ length, earlier }: SegmentWork, tarDigest: Digest): CompressedSegment | undefined {
@@ -146,27 +153,44 @@ function digest(bytes: Uint8Array): Digest {
   return `sha256:${hash("sha256", bytes, "hex")}`;
 }
 
-interface FilledSlot {
-  readonly digest: Uint8Array;
-  readonly state: string | undefined;
+/** Fills the slots with the bytes of their files, and their digests and states. Gives what went wrong with one, if anything. */
+function fillSlots(work: SegmentWork, slots: SlotReader, states: Map<number, string>): SlotProblem | undefined {
+  const {
+    memory,
+    slots: { paths, digests },
+  } = work;
+  const bytes = Buffer.from(memory, 0, work.length);
+  const sums = Buffer.from(digests.buffer, digests.byteOffset, digests.length);
+  const files = paths.split("\0");
+  let slot = 0;
+  const problem = withProblem(() => {
+    for (; slot < slots.count; slot++) {
+      const start = slots.start(slot);
+      const target = bytes.subarray(start, start + slots.length(slot));
+      const state = readSlot(slots, slot, { path: files[slot] ?? "", target });
+      if (state !== undefined) states.set(slot, state);
+      // As text: bytes would come in memory of their own, for each file.
+      sums.write(hash("sha256", target, "binary"), digestLength * slot, "latin1");
+    }
+    return undefined;
+  });
+  return problem === undefined ? undefined : { slot, ...problem };
 }
 
-function fillSlot(slot: UnpackedSlot, bytes: Uint8Array): FilledSlot {
-  const target = bytes.subarray(slot.start, slot.start + slot.length);
-  const state = slot.path === undefined ? undefined : readInto(target, slot.path, slot);
-  return { digest: hash("sha256", target, "buffer"), state };
+interface Filling {
+  /** Empty where the bytes are in place. */
+  readonly path: string;
+  readonly target: Uint8Array;
 }
 
-function readInto(target: Uint8Array, path: string, slot: UnpackedSlot): string | undefined {
-  const { position, fileSize, isWhole } = slot;
-  if (slot.isKnown) {
+/** Reads what goes into a slot. Gives the file's state where that is a piece of a file of unknown digest. */
+function readSlot(slots: SlotReader, slot: number, { path, target }: Filling): string | undefined {
+  if (path === "") return undefined;
+  const position = slots.position(slot);
+  if (slots.isKnown(slot)) {
     readBytes(path, target, position);
     return undefined;
   }
-  using file = openRegularFile(path);
-  const isRight = fileSize === undefined ? file.size >= position + target.length : file.size === fileSize;
-  if (!isRight) throw new FileProblem("changed", "it changed its size");
-  file.fill(target, position);
-  file.check();
-  return isWhole ? undefined : file.state;
+  const state = readUnchanged(path, target, { position, fileSize: slots.fileSize(slot) });
+  return slots.isWhole(slot) ? undefined : stateOf(state);
 }

@@ -19,9 +19,9 @@ export interface Slot {
   readonly digest: Digest | undefined;
 }
 
-/** Slots as they go to another thread: thousands of small objects are sent at several times the cost. */
+/** Slots as they go to another thread: thousands of small objects are made and sent at several times the cost. */
 export interface PackedSlots {
-  /** For each slot `start`, `length`, `position`, `fileSize` or -1, and `whole` and `known` added where they are so. */
+  /** For each slot `entry`, `start`, `length`, `position`, `fileSize` or -1, and `whole` and `known` added where they are so. */
   readonly numbers: Float64Array;
   /** In the order of the slots, joined by NUL; empty for what has none. */
   readonly paths: string;
@@ -29,49 +29,78 @@ export interface PackedSlots {
   readonly digests: Uint8Array;
 }
 
-/** A slot on the other side. */
-export interface UnpackedSlot extends Omit<Slot, "entry" | "digest"> {
-  readonly isKnown: boolean;
-}
-
 /** Bytes of a sha256. */
 export const digestLength = 32;
 
-const numbersEach = 5;
+const numbersEach = 6;
 const [whole, known] = [1, 2] as const;
 
-/** Packs slots. */
-export function packSlots(slots: readonly Slot[]): PackedSlots {
-  const numbers = new Float64Array(numbersEach * slots.length);
-  const digests = Buffer.alloc(digestLength * slots.length);
-  let at = 0;
-  for (const { start, length, position, fileSize, isWhole, digest } of slots) {
-    if (isWhole && digest !== undefined) digests.write(hexOf(digest), digestLength * (at / numbersEach), "hex");
-    numbers[at++] = start;
-    numbers[at++] = length;
-    numbers[at++] = position;
-    numbers[at++] = fileSize ?? -1;
-    numbers[at++] = (isWhole ? whole : 0) + (digest === undefined ? 0 : known);
+/** Collects the slots of a segment. */
+export class SlotWriter {
+  readonly #numbers: number[] = [];
+  readonly #paths: string[] = [];
+  /** Of those slots that have one. */
+  readonly #digests: { readonly slot: number; readonly digest: Digest }[] = [];
+
+  /** Adds the next slot. */
+  add({ entry, start, length, path, position, fileSize, isWhole, digest }: Slot): void {
+    const flags = (isWhole ? whole : 0) + (digest === undefined ? 0 : known);
+    if (isWhole && digest !== undefined) this.#digests.push({ slot: this.#paths.length, digest });
+    this.#numbers.push(entry, start, length, position, fileSize ?? -1, flags);
+    this.#paths.push(path ?? "");
   }
-  return { numbers, paths: slots.map(({ path }) => path ?? "").join("\0"), digests };
+
+  /** All slots. */
+  pack(): PackedSlots {
+    const digests = Buffer.alloc(digestLength * this.#paths.length);
+    for (const { slot, digest } of this.#digests) digests.write(hexOf(digest), digestLength * slot, "hex");
+    return { numbers: new Float64Array(this.#numbers), paths: this.#paths.join("\0"), digests };
+  }
 }
 
-/** The slots again. */
-export function unpackSlots({ numbers, paths }: PackedSlots): readonly UnpackedSlot[] {
-  const count = numbers.length / numbersEach;
-  return count === 0 ? [] : paths.split("\0").map((path, slot) => unpackSlot(numbers, numbersEach * slot, path));
-}
+/** Reads packed slots by their number, from 0 to `count` - 1. */
+export class SlotReader {
+  readonly count: number;
+  readonly #numbers: Float64Array;
 
-function unpackSlot(numbers: Float64Array, at: number, path: string): UnpackedSlot {
-  const fileSize = numbers[at + 3] ?? -1;
-  const flags = numbers[at + 4] ?? 0;
-  return {
-    start: numbers[at] ?? 0,
-    length: numbers[at + 1] ?? 0,
-    path: path === "" ? undefined : path,
-    position: numbers[at + 2] ?? 0,
-    fileSize: fileSize < 0 ? undefined : fileSize,
-    isWhole: (flags & whole) !== 0,
-    isKnown: (flags & known) !== 0,
-  };
+  constructor({ numbers }: Pick<PackedSlots, "numbers">) {
+    this.count = numbers.length / numbersEach;
+    this.#numbers = numbers;
+  }
+
+  entry(slot: number): number {
+    return this.#number(slot, 0);
+  }
+
+  start(slot: number): number {
+    return this.#number(slot, 1);
+  }
+
+  length(slot: number): number {
+    return this.#number(slot, 2);
+  }
+
+  position(slot: number): number {
+    return this.#number(slot, 3);
+  }
+
+  fileSize(slot: number): number | undefined {
+    const size = this.#number(slot, 4);
+    return size < 0 ? undefined : size;
+  }
+
+  isWhole(slot: number): boolean {
+    return (this.#number(slot, 5) & whole) !== 0;
+  }
+
+  /** Whether the digest of all bytes of the entry is known. */
+  isKnown(slot: number): boolean {
+    return (this.#number(slot, 5) & known) !== 0;
+  }
+
+  #number(slot: number, column: number): number {
+    const number = slot < this.count ? this.#numbers[numbersEach * slot + column] : undefined;
+    if (number === undefined) throw new RangeError(`There is no slot ${slot}`);
+    return number;
+  }
 }
