@@ -11,8 +11,13 @@ export interface DraftSegment {
   readonly slots: PackedSlots;
 }
 
-/** Told where the bytes of the file at `position` among the entries start in the tar. */
-export type OnPlace = (position: number, tarOffset: number) => void;
+/** Told of the entries. */
+export interface CutFollower {
+  /** Each entry, before anything is done with it. */
+  record(entry: Entry): void;
+  /** Where the bytes of the file at `position` among the entries start in the tar. */
+  place(position: number, tarOffset: number): void;
+}
 
 interface Draft {
   readonly buffer: SegmentBuffer;
@@ -20,34 +25,33 @@ interface Draft {
 }
 
 /**
- * The tar of ordered entries, cut into segments that together are the tar and each stand on their own. Reads no file.
+ * The tar of ordered entries, which come in one or more parts, cut into segments that together are the tar and each stand on their own. Reads no file.
  * Whoever is done with a segment's buffer may `recycle` it.
  * @throws LayerError `SOURCE_MISSING`, `FILE_CHANGED` where bytes in memory are not what the entry says.
  */
-export function* cutSegments(entries: Iterable<Entry>, onPlace: OnPlace): Generator<DraftSegment> {
-  let draft = startDraft(0);
+export function* cutSegments(parts: Iterable<Iterable<Entry>>, follower: CutFollower): Generator<DraftSegment> {
+  let draft: Draft = { buffer: SegmentBuffer.take(0), slots: new SlotWriter() };
   let position = -1;
-  for (const entry of entries) {
-    position += 1;
-    if (startsSegment(entry, draft.buffer.length)) draft = yield* cut(draft);
-    appendHeader(draft.buffer, entry);
-    if (entry.type !== "file") continue;
-    onPlace(position, draft.buffer.tarOffset + draft.buffer.length);
-    if (entry.size <= cutAbove) addFile(draft, entry, position);
-    else draft = yield* cutFile(draft, entry, position);
+  for (const entries of parts) {
+    for (const entry of entries) {
+      position += 1;
+      follower.record(entry);
+      if (startsSegment(entry, draft.buffer.length)) draft = yield* cut(draft);
+      appendHeader(draft.buffer, entry);
+      if (entry.type !== "file") continue;
+      follower.place(position, draft.buffer.tarOffset + draft.buffer.length);
+      if (entry.size <= cutAbove) addFile(draft, entry, position);
+      else draft = yield* cutFile(draft, entry, position);
+    }
   }
   draft.buffer.append(zerosOf(2 * blockLength));
   yield { buffer: draft.buffer, slots: draft.slots.pack() };
 }
 
-function startDraft(tarOffset: number): Draft {
-  return { buffer: SegmentBuffer.take(tarOffset), slots: new SlotWriter() };
-}
-
 function* cut({ buffer, slots }: Draft): Generator<DraftSegment, Draft> {
   const next = buffer.tarOffset + buffer.length;
   yield { buffer, slots: slots.pack() };
-  return startDraft(next);
+  return { buffer: SegmentBuffer.take(next), slots };
 }
 
 function addFile(draft: Draft, entry: Entry, position: number): void {

@@ -46,17 +46,14 @@ export class FileLedger {
     this.#onKnown = onKnown;
   }
 
-  /** Gives entries on, and follows them. @throws Error where one does not stand in the order of a layer. */
-  *record(entries: Iterable<Entry>): Generator<Entry> {
-    for (const entry of entries) {
-      if (comparePaths(this.#last, entry.path) > 0)
-        throw new Error(`Cannot pack "${entry.path}" after "${this.#last}"`);
-      this.#last = entry.path;
-      this.#waiting.push({ entry, digest: undefined, tarOffset: undefined });
-      yield entry;
-    }
+  /** Takes the next entry. @throws Error where it does not stand in the order of a layer. */
+  record(entry: Entry): void {
+    if (comparePaths(this.#last, entry.path) > 0) throw new Error(`Cannot pack "${entry.path}" after "${this.#last}"`);
+    this.#last = entry.path;
+    this.#waiting.push({ entry, digest: undefined, tarOffset: undefined });
   }
 
+  /** Takes where the bytes of the file at `position` among the entries start in the tar. */
   place(position: number, tarOffset: number): void {
     this.#at(position).tarOffset = tarOffset;
   }
@@ -96,10 +93,14 @@ export class FileLedger {
   }
 
   #tell(): void {
-    const open = this.#waiting.findIndex(({ entry, digest }) => entry.type === "file" && digest === undefined);
-    const known = this.#waiting.splice(0, open < 0 ? this.#waiting.length : open);
-    for (const each of known) this.#onKnown(each.entry, each);
-    this.#known += known.length;
+    let known = 0;
+    for (const each of this.#waiting) {
+      if (each.entry.type === "file" && each.digest === undefined) break;
+      this.#onKnown(each.entry, each);
+      known += 1;
+    }
+    this.#waiting.splice(0, known);
+    this.#known += known;
   }
 
   /** The digest of the file that this piece completes. */

@@ -5,6 +5,7 @@ import { ByteReader, ByteWriter, type Bytes } from "./byte-codec.ts";
 import type { Entry, EntryType } from "./entry.ts";
 import { LayerError } from "./errors.ts";
 import type { IndexEntry, LayerIndex, Segment } from "./layer-index.ts";
+import { nanosecondsOf, secondsOf } from "./split-time.ts";
 
 /** Of an encoded layer index. */
 export const layerIndexMediaType = "application/vnd.varve.layer-index.v1";
@@ -49,7 +50,7 @@ export class LayerIndexWriter {
 
   /** Adds the next entry in the layer's order; its own place does not count. */
   add(entry: Entry, place: FilePlace): void {
-    writeEntry(this.#entries, this.#texts, { entry, place });
+    writeEntry(this.#entries, this.#texts, entry, place);
     this.#count += 1;
   }
 
@@ -129,12 +130,7 @@ function readSegments(reader: ByteReader): readonly Segment[] | undefined {
   return segments;
 }
 
-interface PlacedEntry {
-  readonly entry: Entry;
-  readonly place: FilePlace;
-}
-
-function writeEntry(writer: ByteWriter, texts: ByteWriter, { entry, place }: PlacedEntry): void {
+function writeEntry(writer: ByteWriter, texts: ByteWriter, entry: Entry, place: FilePlace): void {
   const { linkname, device, xattrs } = entry;
   const { digest, tarOffset } = place;
   writer.number((typeNumbers.get(entry.type) ?? 0) | flagsOf(entry, place));
@@ -143,9 +139,9 @@ function writeEntry(writer: ByteWriter, texts: ByteWriter, { entry, place }: Pla
   writer.number(entry.uid);
   writer.number(entry.gid);
   writer.number(entry.size);
-  const fraction = ((entry.mtime % second) + second) % second;
-  writer.signed(Number((entry.mtime - fraction) / second));
-  writer.number(Number(fraction));
+  const seconds = secondsOf(entry.mtime);
+  writer.signed(seconds);
+  writer.number(nanosecondsOf(entry.mtime, seconds));
   if (linkname !== undefined) writeText(writer, texts, linkname);
   if (device !== undefined) writer.number(device.major);
   if (device !== undefined) writer.number(device.minor);

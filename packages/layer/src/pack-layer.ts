@@ -100,7 +100,7 @@ export async function packLayer(entries: readonly Entry[], options: PackOptions)
  */
 export async function packOrdered(entries: Iterable<Entry>, options: PackOptions): Promise<PackedLayer> {
   const { concurrency } = options;
-  const { isHere, all } = lookAhead(entries);
+  const { isHere, parts } = lookAhead(entries);
   const frame = createBlobFrame(options.compression);
   const writer = await options.store.openWriter();
   const index = new LayerIndexWriter();
@@ -127,7 +127,7 @@ export async function packOrdered(entries: Iterable<Entry>, options: PackOptions
     unwritten: [],
   };
   try {
-    return await packAll(all, packing);
+    return await packAll(parts, packing);
   } catch (error) {
     await Promise.allSettled([...packing.unwritten, ...packing.pending.map(({ done }) => done)]);
     packing.sums.drop();
@@ -136,21 +136,24 @@ export async function packOrdered(entries: Iterable<Entry>, options: PackOptions
   }
 }
 
-/** All entries again, and whether they are so few that no thread is needed. */
-function lookAhead(entries: Iterable<Entry>): { readonly isHere: boolean; readonly all: Iterable<Entry> } {
-  const rest = join([entries]);
+/** Entries of which the first were looked at. */
+interface LookedAhead {
+  /** Whether they are so few that no thread is needed. */
+  readonly isHere: boolean;
+  /** All entries again. */
+  readonly parts: readonly Iterable<Entry>[];
+}
+
+function lookAhead(entries: Iterable<Entry>): LookedAhead {
+  const rest = entries[Symbol.iterator]();
   const first: Entry[] = [];
   for (let bytes = 0; first.length < smallCount && bytes < smallBytes;) {
     const next = rest.next();
-    if (next.done === true) return { isHere: true, all: first };
+    if (next.done === true) return { isHere: true, parts: [first] };
     first.push(next.value);
     bytes += next.value.size;
   }
-  return { isHere: false, all: join([first, rest]) };
-}
-
-function* join(parts: readonly Iterable<Entry>[]): Generator<Entry> {
-  for (const part of parts) yield* part;
+  return { isHere: false, parts: [first, { [Symbol.iterator]: () => rest }] };
 }
 
 async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
@@ -158,11 +161,11 @@ async function runHere(work: SegmentWork): Promise<SegmentDone | SlotProblem> {
   return doSegment(work);
 }
 
-async function packAll(entries: Iterable<Entry>, packing: Packing): Promise<PackedLayer> {
+async function packAll(parts: readonly Iterable<Entry>[], packing: Packing): Promise<PackedLayer> {
   const { frame, options, pending, ledger } = packing;
   const limit = (options.concurrency ?? defaultConcurrency) + mostAhead;
   await writePart(packing, frame.header);
-  for (const draft of cutSegments(ledger.record(entries), (position, tarOffset) => ledger.place(position, tarOffset))) {
+  for (const draft of cutSegments(parts, ledger)) {
     start(packing, draft);
     if (pending.length >= limit) await finishFirst(packing);
   }

@@ -35,26 +35,45 @@ export const digestLength = 32;
 const numbersEach = 6;
 const [whole, known] = [1, 2] as const;
 
-/** Collects the slots of a segment. */
+/** Collects the slots of one segment after the other. */
 export class SlotWriter {
-  readonly #numbers: number[] = [];
-  readonly #paths: string[] = [];
+  /** Kept for the next segment, whose slots come to about as many. */
+  #numbers = new Float64Array(1024 * numbersEach);
+  #paths: string[] = [];
   /** Of those slots that have one. */
-  readonly #digests: { readonly slot: number; readonly digest: Digest }[] = [];
+  #digests: { readonly slot: number; readonly digest: Digest }[] = [];
 
-  /** Adds the next slot. */
+  /** Adds the next slot of the segment. */
   add({ entry, start, length, path, position, fileSize, isWhole, digest }: Slot): void {
-    const flags = (isWhole ? whole : 0) + (digest === undefined ? 0 : known);
-    if (isWhole && digest !== undefined) this.#digests.push({ slot: this.#paths.length, digest });
-    this.#numbers.push(entry, start, length, position, fileSize ?? -1, flags);
+    const slot = this.#paths.length;
+    const at = numbersEach * slot;
+    if (at === this.#numbers.length) this.#grow();
+    const numbers = this.#numbers;
+    numbers[at] = entry;
+    numbers[at + 1] = start;
+    numbers[at + 2] = length;
+    numbers[at + 3] = position;
+    numbers[at + 4] = fileSize ?? -1;
+    numbers[at + 5] = (isWhole ? whole : 0) + (digest === undefined ? 0 : known);
+    if (isWhole && digest !== undefined) this.#digests.push({ slot, digest });
     this.#paths.push(path ?? "");
   }
 
-  /** All slots. */
+  /** All slots of the segment; those that are added from now on are of the next one. */
   pack(): PackedSlots {
-    const digests = Buffer.alloc(digestLength * this.#paths.length);
+    const count = this.#paths.length;
+    const digests = Buffer.alloc(digestLength * count);
     for (const { slot, digest } of this.#digests) digests.write(hexOf(digest), digestLength * slot, "hex");
-    return { numbers: new Float64Array(this.#numbers), paths: this.#paths.join("\0"), digests };
+    const packed = { numbers: this.#numbers.slice(0, numbersEach * count), paths: this.#paths.join("\0"), digests };
+    this.#paths = [];
+    this.#digests = [];
+    return packed;
+  }
+
+  #grow(): void {
+    const larger = new Float64Array(2 * this.#numbers.length);
+    larger.set(this.#numbers);
+    this.#numbers = larger;
   }
 }
 

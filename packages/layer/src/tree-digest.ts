@@ -108,7 +108,8 @@ function frameEntry(frames: FrameBuffer, entry: Entry, digest: Digest | undefine
   frames.text(entry.linkname ?? "");
   frames.number(entry.device?.major ?? 0);
   frames.number(entry.device?.minor ?? 0);
-  frameXattrs(frames, entry.xattrs ?? {});
+  if (entry.xattrs === undefined) frames.number(0);
+  else frameXattrs(frames, entry.xattrs);
 }
 
 function frameXattrs(frames: FrameBuffer, xattrs: Readonly<Record<string, Uint8Array>>): void {
@@ -141,7 +142,7 @@ class FrameBuffer {
 
   text(value: string): void {
     this.#reserve(4 + value.length * 3);
-    const written = this.#buffer.write(value, this.length + 4);
+    const written = value === "" ? 0 : this.#buffer.write(value, this.length + 4);
     this.#view.setUint32(this.length, written);
     this.length += 4 + written;
   }

@@ -38,6 +38,18 @@ law("SlotReader reads what SlotWriter packs", [fc.array(slot)], (slots) => {
   }
 });
 
+test("SlotWriter packs each segment by itself, however many slots it has", () => {
+  const writer = new SlotWriter();
+  const each = { path: "/f", position: 0, fileSize: 1, length: 1, start: 0, isWhole: true };
+  const counts = [3000, 2, 0].map((count) => {
+    for (let entry = 0; entry < count; entry++) writer.add({ ...each, entry, digest: undefined });
+    const reader = new SlotReader(writer.pack());
+    for (let slot = 0; slot < reader.count; slot++) expect(reader.entry(slot)).toBe(slot);
+    return reader.count;
+  });
+  expect(counts).toEqual([3000, 2, 0]);
+});
+
 test("SlotReader refuses a slot that is not there", () => {
   expect(() => new SlotReader(new SlotWriter().pack()).start(0)).toThrow("There is no slot 0");
 });
