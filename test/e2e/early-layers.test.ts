@@ -37,13 +37,35 @@ describe("layers that are packed before their turn", () => {
     expect(finished(early, "phase", PACKING)).toHaveLength(2);
     expect(finished(early, "step-finished", /COPY/)).toHaveLength(1);
 
-    // A file that is new and small is no reason to pack early; what was learnt of the others serves.
     writeFileSync(join(context, "src/small"), "small\n");
     age(context, ["src/small"]);
     const later = await build("early", "later.tar");
-    expect(finished(later, "phase", PACKING)).toHaveLength(0);
+    expect(finished(later, "phase", PACKING), "little differs").toHaveLength(2);
+    expect(finished(later, "step-finished", /COPY/)).toHaveLength(1);
     expect(finished(await build("fresh", "fresh.tar"), "phase", PACKING)).toHaveLength(2);
     expect(layers(work.file("later.tar"))).toEqual(layers(work.file("fresh.tar")));
+  });
+
+  test("are found again where a change was taken back, or nothing but times differ", async () => {
+    using work = new Workspace();
+    const files = largeFiles("a");
+    const context = work.context({ ...files, Dockerfile: "FROM busybox\nCOPY src /app/src\n" });
+    const file = join(context, "src/1/file-1");
+    const before = readFileSync(file);
+    const archive = (number: number): readonly string[] => [
+      "-o",
+      `type=oci,dest=${work.file(`${number}.tar`)}`,
+      context,
+    ];
+    await work.events(archive(1));
+    writeFileSync(file, "changed\n");
+    expect(finished(await work.events(archive(2)), "step-finished", /COPY/)).toHaveLength(1);
+
+    writeFileSync(file, before);
+    expect(finished(await work.events(archive(3)), "step-cached", /COPY/)).toHaveLength(1);
+    age(context, Object.keys(files));
+    expect(finished(await work.events(archive(4)), "step-cached", /COPY/)).toHaveLength(1);
+    for (const number of [3, 4]) expect(layers(work.file(`${number}.tar`))).toEqual(layers(work.file("1.tar")));
   });
 
   test("are not packed where a record may be found: the same files elsewhere are read, keyed and found", async () => {

@@ -11,7 +11,7 @@ const MEMO = "memo/1/";
 /** Larger values are files of their own: LevelDB would write each of them three times. Bytes. */
 const LARGEST_IN_LEVEL = 4096;
 /** All that a build asks for which finds everything as it was: it does without LevelDB then. */
-const ALWAYS_FILES: ReadonlySet<string> = new Set(["selection/1", "lineage-last/1"]);
+const ALWAYS_FILES: ReadonlySet<string> = new Set(["selection/2", "lineage-last/1"]);
 /** Keys that are names of files as they are. */
 const DIGEST = /^(?:sha256:)?([0-9a-f]{64})$/;
 

@@ -167,17 +167,17 @@ describe("openLocalStore()", () => {
   test("gives what builds ask for that find everything as it was without the index, and moves what stood there", async () => {
     const path = newPath();
     const before = await openLocalStore(path);
-    await before.memo.put("selection/1", name1, Buffer.from("v"));
+    await before.memo.put("selection/2", name1, Buffer.from("v"));
     await before[Symbol.asyncDispose]();
     expect(existsSync(join(path, "index"))).toBe(false);
     const { Level } = await import("level");
     const level = new Level<string, Uint8Array>(join(path, "index"), { valueEncoding: "view" });
-    await level.put(`memo/1/selection/1/${name2}`, Buffer.from("w"));
+    await level.put(`memo/1/selection/2/${name2}`, Buffer.from("w"));
     await level.close();
     for (const round of [1, 2]) {
       await using store = await openLocalStore(path);
-      expect(Buffer.from((await store.memo.get("selection/1", name1)) ?? []).toString()).toBe("v");
-      expect(Buffer.from((await store.memo.get("selection/1", name2)) ?? []).toString()).toBe("w");
+      expect(Buffer.from((await store.memo.get("selection/2", name1)) ?? []).toString()).toBe("v");
+      expect(Buffer.from((await store.memo.get("selection/2", name2)) ?? []).toString()).toBe("w");
       if (round === 1) rmSync(join(path, "index"), { recursive: true });
     }
   });

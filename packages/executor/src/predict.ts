@@ -2,6 +2,7 @@ import type { FoundRecord } from "@varve/cache";
 import { type BuildGraph, type FromStep, type Step, stepInputs } from "@varve/graph";
 import { createSession } from "./build.ts";
 import type { MissReason } from "./explain/miss-reason.ts";
+import { orWarn } from "./explain/or-warn.ts";
 import { createCheapKey } from "./keys.ts";
 import { baseRootfs, createWork, type LayerStep, lookUp, rootfsLayer, type StepWork } from "./resolve.ts";
 import { addLayer, type Rootfs } from "./rootfs.ts";
@@ -40,6 +41,7 @@ export async function predict(
     outlooks.set(step, outlook);
     if (step.kind !== "from" && outlook.prediction !== undefined) predictions.push({ step, ...outlook.prediction });
   }
+  for (const task of session.afterwards) await orWarn(task, options, "The next look reads the context again");
   return predictions;
 }
 

@@ -23,6 +23,8 @@ export interface StepWork {
   inputs(): Promise<readonly StepInput[]>;
   /** Does the work. */
   make(): Promise<MadeEntries>;
+  /** Told where the work is not needed: the layer was found. */
+  readonly found?: () => void;
 }
 
 /** A layer's entries, and what to do with the files behind them once the layer is stored. */
@@ -140,7 +142,10 @@ async function lookUpOrMake(
   const inputs = (): Promise<readonly StepInput[]> => work.inputs();
   session.explainer.keyed(step, { keys: [cheap.key], inputs });
   const found = await lookUp(step, cheap, session);
-  if (found !== undefined) return hit(step, found, session);
+  if (found !== undefined) {
+    work.found?.();
+    return hit(step, found, session);
+  }
   if (work.preciseKey === undefined) return makeOnce(step, { work, keys: [cheap] }, session);
   const precise = await work.preciseKey();
   session.explainer.keyed(step, { keys: [cheap.key, precise.key], inputs });

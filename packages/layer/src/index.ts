@@ -9,7 +9,7 @@ export {
   type ScanOptions,
 } from "./scan-directory.ts";
 export { joinHardlinks } from "./join-hardlinks.ts";
-export { digestFile, digestFiles, digestOrdered, treeDigest } from "./tree-digest.ts";
+export { digestFile, digestFiles, digestOrdered, treeDigest, TreeSum } from "./tree-digest.ts";
 export { digestPaths } from "./digest-paths.ts";
 export type { DigestedPath } from "./digest-work.ts";
 export { orderEntries, orderTurns, sortEntries } from "./order-entries.ts";

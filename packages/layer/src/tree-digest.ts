@@ -85,8 +85,12 @@ export class TreeSum {
   readonly #sum = createHash("sha256").update(version);
   readonly #frames = new FrameBuffer();
 
-  /** Adds the next entry in the order of a layer; `digest`: of its bytes. @throws LayerError `SOURCE_MISSING` for a file without. */
-  add(entry: Entry, digest: Digest | undefined): void {
+  /**
+   * Adds the next entry in the order of a layer; `digest`: of its bytes, `path`: where it stands, if not at its own.
+   * @throws LayerError `SOURCE_MISSING` for a file without digest.
+   */
+  add(entry: Entry, digest: Digest | undefined, path: string = entry.path): void {
+    this.#frames.text(path);
     frameEntry(this.#frames, entry, digest);
     if (this.#frames.length > chunkLength) this.#sum.update(this.#frames.take());
   }
@@ -98,7 +102,6 @@ export class TreeSum {
 }
 
 function frameEntry(frames: FrameBuffer, entry: Entry, digest: Digest | undefined): void {
-  frames.text(entry.path);
   frames.number(typeNumbers[entry.type]);
   frames.number(entry.mode);
   frames.number(entry.uid);

@@ -1,12 +1,20 @@
+import { setImmediate } from "node:timers/promises";
 import type { Entry } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import type { SelectedRoot } from "../copy/selection.ts";
 import { selectionDigest } from "../copy/selection-digest.ts";
-import type { ContextTree } from "./context-tree.ts";
-import { createContextTree } from "./context-tree.ts";
-import { contextChanged, type ReadFiles } from "./file-digests.ts";
+import {
+  contextChanged,
+  type ContextFile,
+  type ContextTree,
+  createContextTree,
+  fileOf,
+  knownDigest,
+} from "./context-tree.ts";
+import { areMany, enterFromPast, readDigests } from "./file-digests.ts";
 import { timeNow } from "./file-stamp.ts";
 import type { OpenContext } from "./open-context.ts";
+import type { SeenTable } from "./seen-table.ts";
 import { createSelectionMemo, type SelectionMemo } from "./selection-memo.ts";
 
 /** Files of a context that a step reads. */
@@ -22,10 +30,18 @@ export interface SelectionQuery {
   /** All that `select` depends on besides the tree. */
   readonly words: readonly string[];
   readonly select: (tree: ContextTree) => readonly SelectedRoot[];
-  /** Reads what was selected as it is found, for the sake of more than its digests; or nothing, and asks for no child. */
-  readonly readFirst?: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
-  /** Reads all files that were selected for the sake of more than their digests, or nothing. */
-  readonly read?: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
+  /** Does more with what was selected than its digest needs. */
+  readonly reader?: SelectionReader;
+}
+
+/** Whoever reads what was selected, and learns the digests of files by that: see `learnDigest`. */
+export interface SelectionReader {
+  /** Reads all of it as it is found; or nothing, and asks for no more than the first children. */
+  first(roots: readonly SelectedRoot[]): Promise<void>;
+  /** Begins to read all of it as it is found, where most is as an earlier build saw it. Tells whether it did. */
+  again(roots: readonly SelectedRoot[]): Promise<boolean>;
+  /** Reads all of it, or nothing. */
+  all(roots: readonly SelectedRoot[]): Promise<void>;
 }
 
 /**
@@ -36,26 +52,24 @@ export interface SelectionQuery {
 export async function selectInContext(context: OpenContext, query: SelectionQuery): Promise<ContextSelection> {
   const memo = createSelectionMemo(context.memo, context.source, query.words);
   const recalled = await memo.recall();
-  if (recalled === undefined) {
-    const { roots, seen, isRead } = await walk(context, query);
+  if (recalled === undefined || "past" in recalled) {
+    const { roots, seen } = await walk(context, query, { memo, past: recalled?.past });
     const digest = selectionDigest(roots);
-    await keep(context, { isRead, task: rememberTask(memo, digest, seen) });
+    context.later(rememberTask(memo, digest, seen));
     return { digest, walked: roots, roots: async () => roots };
   }
   let loading: Promise<readonly SelectedRoot[]> | undefined;
   const load = async (): Promise<readonly SelectedRoot[]> => {
-    const { roots } = await walk(context, query);
-    if (selectionDigest(roots) !== recalled) throw contextChanged(context.source.path);
+    const { roots } = await walk(context, query, { memo, past: await memo.past() });
+    if (selectionDigest(roots) !== recalled.digest) throw contextChanged(context.source.path);
     return roots;
   };
-  return { digest: recalled, walked: undefined, roots: () => (loading ??= load()) };
+  return { digest: recalled.digest, walked: undefined, roots: () => (loading ??= load()) };
 }
 
 interface Walked {
   readonly roots: readonly SelectedRoot[];
   readonly seen: Seen;
-  /** Whether the files were read for more than their digests. */
-  readonly isRead: boolean;
 }
 
 interface Seen {
@@ -69,43 +83,69 @@ function rememberTask(memo: SelectionMemo, digest: Digest, { tree, started }: Se
   return () => memo.remember(digest, tree.seen(), started);
 }
 
-/**
- * Files that were read for more are packed by now: only later builds wait for the task. Otherwise packing comes next, and
- * needs the memory that the task gives back.
- */
-async function keep(
-  context: OpenContext,
-  { isRead, task }: { readonly isRead: boolean; readonly task: () => Promise<void> },
-): Promise<void> {
-  if (isRead) context.later(task);
-  else await task();
+interface Remembered {
+  readonly memo: SelectionMemo;
+  readonly past: SeenTable | undefined;
 }
 
-async function walk(context: OpenContext, query: SelectionQuery): Promise<Walked> {
-  const tree = createContextTree(context.source);
+async function walk(context: OpenContext, query: SelectionQuery, { memo, past }: Remembered): Promise<Walked> {
   const started = timeNow();
-  const selected = query.select(tree);
-  const found = await query.readFirst?.(selected);
-  const files = selected.flatMap(filesOf);
-  let isRead = false;
-  const read = async (): Promise<ReadFiles | undefined> => {
-    const readFiles = found ?? (await query.read?.(selected));
-    isRead = readFiles !== undefined;
-    return readFiles;
-  };
-  const looked = files.map((file) => tree.fileOf(file));
-  const digests = await context.digests.digestAll(looked, { read, started });
-  await keep(context, { isRead, task: context.digests.save });
-  // They are this walk's own: copies of them would take time and memory.
-  for (const [position, file] of files.entries()) file.digest = digests[position];
-  const roots = selected.map((root) => ({ ...root, children: [...root.children] }));
-  return { roots, seen: { tree, started }, isRead };
+  const tree = createContextTree(context.source, past);
+  const roots = query.select(tree);
+  if (past === undefined) await query.reader?.first(roots);
+  else if ((await query.reader?.again(roots)) === true) await lookAtAll(roots);
+  const files = roots.flatMap(filesOf);
+  past?.clear();
+  await learnDigests(files, { context, memo, readAll: async () => query.reader?.all(roots) });
+  context.digests.add(() => files.map(fileOf));
+  return { roots: roots.map((root) => ({ ...root, children: [...root.children] })), seen: { tree, started } };
+}
+
+/** Children that are looked at in one go: whoever reads them meanwhile needs this thread in between. */
+const SLICE = 512;
+
+async function lookAtAll(roots: readonly SelectedRoot[]): Promise<void> {
+  let count = 0;
+  for (const { children } of roots) {
+    for (const _ of children) {
+      count += 1;
+      if (count % SLICE === 0) await setImmediate();
+    }
+  }
 }
 
 type DigestedEntry = Omit<Entry, "digest"> & { digest?: Digest | undefined };
 
 function filesOf({ entry, children }: SelectedRoot): DigestedEntry[] {
-  const files: DigestedEntry[] = [];
-  for (const each of [entry, ...children]) if (each.type === "file") files.push(each);
+  const files: DigestedEntry[] = entry.type === "file" ? [entry] : [];
+  for (const child of children) if (child.type === "file") files.push(child);
   return files;
+}
+
+interface Learning {
+  readonly context: OpenContext;
+  readonly memo: SelectionMemo;
+  readonly readAll: () => Promise<void>;
+}
+
+/** Gives files their digests: what this build knows, what earlier ones knew, what is learnt by reading all; the rest is read. */
+async function learnDigests(files: readonly DigestedEntry[], { context, memo, readAll }: Learning): Promise<void> {
+  // They are this walk's own: copies of them would take time and memory.
+  const unknown = files.filter((file) => (file.digest ??= knownDigest(file)) === undefined);
+  let left = unknown.map(fileOf);
+  context.digests.enter(left);
+  for (const learn of [async () => enterFromPast(left, memo.others()), readAll]) {
+    left = left.filter(isUnknown);
+    if (areMany(sizesOf(left))) await learn();
+  }
+  await readDigests(context.source, left.filter(isUnknown));
+  for (const file of unknown) file.digest = knownDigest(file);
+}
+
+function isUnknown(file: ContextFile): boolean {
+  return knownDigest(file) === undefined;
+}
+
+function* sizesOf(files: readonly ContextFile[]): Generator<{ readonly size: number }> {
+  for (const { stamp } of files) yield { size: Number(stamp.size) };
 }

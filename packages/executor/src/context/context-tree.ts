@@ -1,8 +1,10 @@
 import { type BigIntStats, lstatSync, readdirSync, readlinkSync } from "node:fs";
 import type { IgnoreMatcher } from "@varve/dockerfile";
 import { type Entry, type EntryType, type FileTree, readXattrs, startThreads } from "@varve/layer";
+import type { Digest } from "@varve/oci";
 import { StepError } from "../errors.ts";
 import { type FileStamp, PackedStamp, StampColumn, stampOf } from "./file-stamp.ts";
+import type { PlainEntry, SeenTable } from "./seen-table.ts";
 
 /** A directory on this machine as a build context. */
 export interface ContextSource {
@@ -19,8 +21,6 @@ export interface ContextSource {
 export interface ContextTree extends FileTree {
   readonly source: ContextSource;
   readonly children: NonNullable<FileTree["children"]>;
-  /** What is behind a file's entry of this tree, wherever that was placed since. */
-  fileOf(entry: Entry): ContextFile;
   /** True where .dockerignore leaves something out that was looked for. */
   isIgnored(path: string): boolean;
   /** All that was looked at so far. */
@@ -32,8 +32,8 @@ export interface ContextFile {
   /** In the context. */
   readonly path: string;
   readonly stamp: FileStamp;
-  /** What its digest is known by where it is read together with others. */
-  readonly content?: Entry["content"] | undefined;
+  /** What stands for it in the tree's entries. */
+  readonly content: NonNullable<Entry["content"]>;
 }
 
 /** What was learnt of a path: a context shows the same for as long as all of this stays. */
@@ -41,6 +41,8 @@ export interface SeenPath {
   readonly path: string;
   /** Undefined where nothing was. */
   readonly stamp: FileStamp | undefined;
+  /** Undefined also for what is nothing in an image. */
+  readonly entry: Entry | undefined;
   /** Of a directory that was listed; sorted. */
   readonly names: readonly string[] | undefined;
 }
@@ -61,11 +63,12 @@ const MANY = 2000;
 /**
  * The tree of a context directory, read as far as it is asked for and remembered. All belongs to root, as in
  * BuildKit; modes, times and links are the files' own. Excluded paths are absent, and an excluded directory is
- * present only where something in it is included again.
+ * present only where something in it is included again. What is as an earlier build saw it (`past`) has the digest
+ * that it had then.
  * @throws StepError `CONTEXT_INVALID` from lookups, where the directory cannot be read.
  */
-export function createContextTree(source: ContextSource): ContextTree {
-  const { find, open, seen } = createListings(source);
+export function createContextTree(source: ContextSource, past?: SeenTable): ContextTree {
+  const { find, open, seen } = createListings(source, past);
   return {
     source,
     isIgnored: (path) => isLeftOut(source, path),
@@ -79,12 +82,36 @@ export function createContextTree(source: ContextSource): ContextTree {
         yield [listing!.names[position]!, listing!.looks[position]!.entry!] as const;
     },
     lookup: (path) => find(path)?.entry,
-    fileOf({ path, content }) {
-      if (!(content instanceof Look)) throw new Error(`Cannot tell where "${path}" is: it is no file of this context`);
-      return { path: content.entry?.path ?? "", stamp: content, content };
-    },
     seen,
   };
+}
+
+/** The file behind an entry of a context's tree, wherever that was placed since. */
+export function fileOf({ path, content }: Pick<Entry, "path" | "content">): ContextFile {
+  if (content instanceof Look) return { path: content.entry?.path ?? "", stamp: content, content };
+  throw new Error(`Cannot tell where "${path}" is: it is no file of a context`);
+}
+
+/** The digest of the file behind such an entry, where it is known. */
+export function knownDigest({ content }: Pick<Entry, "content">): Digest | undefined {
+  return content instanceof Look ? content.entry?.digest : undefined;
+}
+
+/**
+ * Tells the digest of the file behind such an entry to all who ask for it.
+ * @throws StepError `CONTEXT_CHANGED` where it was read before, and was another one.
+ */
+export function learnDigest({ content }: Pick<Entry, "content">, digest: Digest): void {
+  if (!(content instanceof Look) || content.entry === undefined) return;
+  content.entry.digest ??= digest;
+  if (content.entry.digest !== digest) throw contextChanged(content.path);
+}
+
+/** The error for a context in which something changed between two looks at it. */
+export function contextChanged(file: string): StepError {
+  return new StepError("CONTEXT_CHANGED", `Cannot use "${file}": it changed while the build read it`, {
+    hint: "Build again when nothing writes to the build context",
+  });
 }
 
 /** A directory that was listed. */
@@ -105,11 +132,11 @@ interface Listings {
   readonly seen: ContextTree["seen"];
 }
 
-function createListings(source: ContextSource): Listings {
+function createListings(source: ContextSource, past: SeenTable | undefined): Listings {
   const listings = new Map<string, Listing>();
   /** What was looked for in directories that were not listed. */
   const alone = new Map<string, Look | undefined>();
-  const look = createLooking(source.path);
+  const look = createLooking(source.path, past);
   const load = (path: string): Look | undefined => {
     const slash = path.lastIndexOf("/");
     const listing = path === "" ? undefined : listings.get(path.slice(0, Math.max(0, slash)));
@@ -139,14 +166,15 @@ function createListings(source: ContextSource): Listings {
     find: (path) => (isPresent(path, () => load(path)) ? load(path) : undefined),
     open: (path) => listings.get(path) ?? (load(path)?.entry?.type === "directory" ? read(path) : undefined),
     *seen() {
-      for (const [path, stamp] of alone) yield { path, stamp, names: listings.get(path)?.names };
+      for (const [path, stamp] of alone) yield { path, stamp, entry: stamp?.entry, names: listings.get(path)?.names };
       for (const [directory, { names, looks }] of listings) {
         for (const [position, name] of names.entries()) {
           if (!(position in looks)) continue;
           const stamp = looks[position];
-          const path = stamp?.entry?.path ?? join(directory, name);
-          const listing = stamp?.entry?.type === "directory" ? listings.get(path) : undefined;
-          yield { path, stamp, names: listing?.names };
+          const entry = stamp?.entry;
+          const path = entry?.path ?? join(directory, name);
+          const listing = entry?.type === "directory" ? listings.get(path) : undefined;
+          yield { path, stamp, entry, names: listing?.names };
         }
       }
     },
@@ -177,7 +205,7 @@ export function isLeftOut({ ignore }: ContextSource, path: string): boolean {
 class Look extends PackedStamp {
   readonly #root: string;
   /** Undefined for a socket. */
-  entry: Entry | undefined;
+  entry: DraftEntry | undefined;
 
   constructor(root: string, stamps: StampColumn, position: number) {
     super(stamps, position);
@@ -193,26 +221,42 @@ class Look extends PackedStamp {
 /** Stamps that are kept together. */
 const TOGETHER = 1024;
 
-/** Looks at what stands at paths in a context. */
-function createLooking(root: string): (path: string) => Look | undefined {
-  let stamps = new StampColumn(new BigInt64Array(0));
-  let position = 0;
+/** Looks at what stands at paths in a context; what `past` has seen in this build is not looked at again. */
+function createLooking(root: string, past: SeenTable | undefined): (path: string) => Look | undefined {
+  const keep = createKeeping(root);
   let count = 0;
   return (path) => {
     const file = placeOf(root, path);
-    const stat = unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
-    if (stat === undefined) return undefined;
+    const row = past?.find(path) ?? -1;
+    const verified = past?.verifiedStamp(row);
+    const stat = verified === undefined ? readStat(file) : undefined;
+    const stamp = stat === undefined ? verified : stampOf(stat);
+    if (stamp === undefined) return undefined;
+    const look = keep(stamp);
+    const plain = past?.plainEntry(row, look);
+    if (plain !== undefined) look.entry = makeEntry(plain, { path, look });
+    else if (stat !== undefined) look.entry = readEntry(stat, { path, file, look, digest: past?.digest(row, look) });
+    count += 1;
+    if (count === MANY) startThreads();
+    return look;
+  };
+}
+
+function readStat(file: string): BigIntStats | undefined {
+  return unlessMissing(() => lstatSync(file, { bigint: true }), { file, missing: undefined });
+}
+
+function createKeeping(root: string): (stamp: FileStamp) => Look {
+  let stamps = new StampColumn(new BigInt64Array(0));
+  let position = 0;
+  return (stamp) => {
     if (position === stamps.length) {
       stamps = new StampColumn(new BigInt64Array(4 * TOGETHER));
       position = 0;
     }
-    stamps.set(position, stampOf(stat));
-    const look = new Look(root, stamps, position);
-    look.entry = readEntry(stat, { path, file, look });
+    stamps.set(position, stamp);
     position += 1;
-    count += 1;
-    if (count === MANY) startThreads();
-    return look;
+    return new Look(root, stamps, position - 1);
   };
 }
 
@@ -226,24 +270,31 @@ interface LookedAt {
   /** On this machine. */
   readonly file: string;
   readonly look: Look;
+  /** Of a file's bytes, where it is known. */
+  readonly digest: Digest | undefined;
 }
 
-function readEntry(stat: BigIntStats, { path, file, look }: LookedAt): Entry | undefined {
+function readEntry(stat: BigIntStats, { path, file, look, digest }: LookedAt): DraftEntry | undefined {
   const type = TYPES.get(stat.mode & TYPE_MASK);
   if (type === undefined) return undefined;
-  const mtime = stat.mtimeNs;
-  const mode = Number(stat.mode & 0o7777n);
-  // All in one literal: what is added to an object later takes an array of its own.
-  const entry: DraftEntry =
-    type === "file"
-      ? { path, type, mode, uid: 0, gid: 0, size: Number(stat.size), mtime, content: look, digest: undefined }
-      : { path, type, mode, uid: 0, gid: 0, size: 0, mtime };
+  const entry = makeEntry({ type, mode: Number(stat.mode & 0o7777n), digest }, { path, look });
   if (type === "file" && stat.nlink > 1n) entry.inode = `${stat.dev}:${stat.ino}`;
   if (type === "symlink") entry.linkname = readlinkSync(file);
   if (type === "char-device" || type === "block-device") entry.device = deviceNumber(stat.rdev);
   const xattrs = type === "symlink" ? undefined : readXattrs(file);
   if (xattrs !== undefined) entry.xattrs = xattrs;
   return entry;
+}
+
+/** All in one literal: what is added to an object later takes an array of its own. */
+function makeEntry(
+  { type, mode, digest }: Omit<PlainEntry, "type"> & { readonly type: EntryType },
+  { path, look }: Pick<LookedAt, "path" | "look">,
+): DraftEntry {
+  const { size, mtime } = look;
+  return type === "file"
+    ? { path, type, mode, uid: 0, gid: 0, size: Number(size), mtime, content: look, digest }
+    : { path, type, mode, uid: 0, gid: 0, size: 0, mtime };
 }
 
 type DraftEntry = { -readonly [Name in keyof Entry]: Entry[Name] };

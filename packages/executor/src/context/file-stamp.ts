@@ -36,9 +36,12 @@ export function timeNow(): bigint {
   return BigInt(Date.now()) * 1_000_000n;
 }
 
-/** True where the stamp tells the file from any later state of it; `seen`: when it was looked at, at the latest. */
-export function isSettled({ mtime, ctime }: FileStamp, seen: bigint): boolean {
-  return seen - (mtime > ctime ? mtime : ctime) > RACY_WINDOW;
+/**
+ * A stamp with both times before this tells its file from any later state of it; `seen`: when that was looked at, at
+ * the earliest.
+ */
+export function settledBefore(seen: bigint): bigint {
+  return seen - RACY_WINDOW;
 }
 
 /** Stamps by position, packed: four 64-bit numbers each. */
@@ -88,6 +91,18 @@ export class StampColumn {
     this.numbers[at + 1] = size;
     this.numbers[at + 2] = mtime;
     this.numbers[at + 3] = ctime;
+  }
+
+  /** Makes those with a time of `limit` or later match nothing any more, and tells how many they are. */
+  forget(limit: bigint): number {
+    const { numbers } = this;
+    let forgotten = 0;
+    for (let at = 0; at < numbers.length; at += 4) {
+      if (numbers[at + 2]! < limit && numbers[at + 3]! < limit) continue;
+      numbers.fill(-1n, at, at + 4);
+      forgotten += 1;
+    }
+    return forgotten;
   }
 
   matches(position: number, stamp: FileStamp | undefined): boolean {

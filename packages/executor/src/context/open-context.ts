@@ -3,7 +3,7 @@ import { StepError } from "../errors.ts";
 import type { ContextSelection, SelectionQuery } from "./context-selection.ts";
 import { selectInContext } from "./context-selection.ts";
 import type { ContextSource } from "./context-tree.ts";
-import { type FileDigests, openFileDigests } from "./file-digests.ts";
+import { createFileDigests, type FileDigests } from "./file-digests.ts";
 
 /** A context that was opened for this build. */
 export interface OpenContext {
@@ -32,7 +32,7 @@ export function openContext(
   const selections = new Map<string, Promise<ContextSelection>>();
   const context: OpenContext = {
     source,
-    digests: openFileDigests(source, memo),
+    digests: createFileDigests(),
     memo,
     later,
     select(query) {

@@ -1,6 +1,6 @@
-import { digestOrdered, type Entry, sortEntries } from "@varve/layer";
+import { type Entry, sortEntries, TreeSum } from "@varve/layer";
 import { type Digest, digestOf } from "@varve/oci";
-import { linkEntries } from "../link-entries.ts";
+import { createLinking } from "../link-entries.ts";
 import type { SelectedRoot } from "./selection.ts";
 
 /**
@@ -8,7 +8,22 @@ import type { SelectedRoot } from "./selection.ts";
  * All files must have their digests.
  */
 export function selectionDigest(roots: readonly SelectedRoot[]): Digest {
-  return digestOrdered(entriesOf(roots));
+  const sum = new TreeSum();
+  const tops = roots.map((root, position) => ({ root, top: `${position}/${root.name}` }));
+  for (const { root, top } of tops.toSorted((a, b) => (a.top < b.top ? -1 : 1))) addBelow(sum, root, top);
+  return sum.finish();
+}
+
+/** In the order of a layer. */
+function addBelow(sum: TreeSum, { entry, children }: SelectedRoot, top: string): void {
+  const link = createLinking();
+  const add = (each: Entry, path: string): void => {
+    // Few have several names; copies of all others would be garbage.
+    const linked = each.inode === undefined ? each : link({ ...each, path });
+    sum.add(linked, linked.digest, path);
+  };
+  add(entry, top);
+  for (const child of sortEntries([...children])) add(child, `${top}/${child.path}`);
 }
 
 /** Tells a selection from most others without its files being read; selections with the same digest have the same. */
@@ -23,16 +38,4 @@ export function selectionShape(roots: readonly SelectedRoot[]): Digest {
 
 function outline({ type, mode, size }: Entry): string {
   return `${type} ${mode} ${size}`;
-}
-
-/** In the order of a layer; one after the other, for they may be many. */
-function* entriesOf(roots: readonly SelectedRoot[]): Generator<Entry> {
-  const tops = roots.map((root, position) => ({ root, top: `${position}/${root.name}` }));
-  for (const { root, top } of tops.toSorted((a, b) => (a.top < b.top ? -1 : 1)))
-    yield* linkEntries(placeBelow(root, top));
-}
-
-function* placeBelow({ entry, children }: SelectedRoot, top: string): Generator<Entry> {
-  yield { ...entry, path: top };
-  for (const child of sortEntries([...children])) yield { ...child, path: `${top}/${child.path}` };
 }

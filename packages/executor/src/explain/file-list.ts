@@ -1,4 +1,5 @@
-import { zstdCompressSync, zstdDecompressSync } from "node:zlib";
+import { promisify } from "node:util";
+import { zstdCompress, zstdDecompressSync } from "node:zlib";
 import type { Entry } from "@varve/layer";
 import { digestOf, hexOf } from "@varve/oci";
 import type { FileChanges, NamedFiles } from "./miss-reason.ts";
@@ -9,6 +10,8 @@ export interface FileList {
   /** Of each path ten bytes: its mode, and eight that stand for all else of it. */
   readonly facts: Buffer;
 }
+
+const compress = promisify(zstdCompress);
 
 const IDENTITY = 8;
 const FACTS = 2 + IDENTITY;
@@ -41,7 +44,7 @@ function identityOf({ type, digest, linkname, device, xattrs }: Entry): string {
  * A zstd frame around two 32-bit counts (files, bytes of names), the paths joined by NUL, then for each path its mode
  * (16 bits) and its identity (8 bytes). Little-endian. Undefined for a list that is too long to keep.
  */
-export function encodeFileList({ paths, facts }: FileList): Uint8Array | undefined {
+export async function encodeFileList({ paths, facts }: FileList): Promise<Uint8Array | undefined> {
   if (paths.length > MOST_FILES) return undefined;
   const names = paths.join("\0");
   const factsAt = HEADER + Buffer.byteLength(names);
@@ -50,7 +53,8 @@ export function encodeFileList({ paths, facts }: FileList): Uint8Array | undefin
   bytes.writeUInt32LE(factsAt - HEADER, 4);
   bytes.write(names, HEADER);
   bytes.set(facts, factsAt);
-  return zstdCompressSync(bytes);
+  // All of it at once: in small chunks it would wait for this thread between any two.
+  return compress(bytes, { chunkSize: Math.max(64 * 1024, bytes.length >> 1) });
 }
 
 /** The reverse; undefined for a value that is none. */
@@ -78,13 +82,12 @@ export function compareFileLists(
   after: FileList,
   isIgnored: (path: string) => boolean,
 ): FileChanges | undefined {
-  const left = new Map(before.paths.map((path, position) => [path, position]));
+  const { find, left } = pairPaths(before.paths, after.paths);
   const changed: string[] = [];
   const added: string[] = [];
   const modes: string[] = [];
   for (const [position, path] of after.paths.entries()) {
-    const old = left.get(path);
-    left.delete(path);
+    const old = find(position);
     if (old === undefined) added.push(path);
     else if (!isSame(before.facts, old, { facts: after.facts, position })) changed.push(path);
     else {
@@ -92,8 +95,9 @@ export function compareFileLists(
       if (was !== is) modes.push(`${path} (${octal(was)} -> ${octal(is)})`);
     }
   }
-  if (changed.length + added.length + modes.length + left.size === 0) return undefined;
-  const gone = withoutFullDirectories([...left.keys()]);
+  const removed = left();
+  if (changed.length + added.length + modes.length + removed.length === 0) return undefined;
+  const gone = withoutFullDirectories(removed);
   const ignored = new Set(gone.filter(isIgnored));
   return {
     changed: nameFiles(changed),
@@ -101,6 +105,34 @@ export function compareFileLists(
     removed: nameFiles(gone.filter((path) => !ignored.has(path))),
     ignored: nameFiles([...ignored]),
     modes: nameFiles(modes),
+  };
+}
+
+interface PairedPaths {
+  /** Where the path at a position after stood before. */
+  readonly find: (position: number) => number | undefined;
+  /** Those before that were not found. */
+  readonly left: () => readonly string[];
+}
+
+/** Most stand in the same order: only what is between the first and the last difference is looked up. */
+function pairPaths(before: readonly string[], after: readonly string[]): PairedPaths {
+  const most = Math.min(before.length, after.length);
+  let head = 0;
+  while (head < most && before[head] === after[head]) head += 1;
+  let tail = 0;
+  while (tail < most - head && before[before.length - 1 - tail] === after[after.length - 1 - tail]) tail += 1;
+  const positions = new Map<string, number>();
+  for (let position = head; position < before.length - tail; position += 1) positions.set(before[position]!, position);
+  return {
+    find(position) {
+      if (position < head) return position;
+      if (position >= after.length - tail) return position - after.length + before.length;
+      const found = positions.get(after[position]!);
+      positions.delete(after[position]!);
+      return found;
+    },
+    left: () => [...positions.keys()],
   };
 }
 

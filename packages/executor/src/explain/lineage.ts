@@ -51,7 +51,7 @@ export async function saveLineage(
   const slots = assignSlots(lineage.slots, builds);
   for (const [slot, digest] of slots.entries()) {
     const list = digest === null || lineage.slots.includes(digest) ? undefined : await files.get(digest)?.();
-    const bytes = list === undefined ? undefined : encodeFileList(list);
+    const bytes = list === undefined ? undefined : await encodeFileList(list);
     if (bytes === undefined || digest === null) continue;
     await memo.put(FILES, `${hexOf(name)}/${slot}`, Buffer.concat([Buffer.from(hexOf(digest), "hex"), bytes]));
   }

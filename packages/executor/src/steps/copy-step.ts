@@ -49,6 +49,8 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
     return source === undefined || others.length > 0 ? undefined : onlyDirectory(step, await source.roots());
   });
   const view = lazy(async () => {
+    // It is going to be asked why the layer has to be made: files are compared while they are packed.
+    if (early.isBegun()) session.explainer.reason(step).catch(() => undefined);
     const layer = await early.layer();
     if (layer?.base === step.parent) return layer.view;
     const root = await directory();
@@ -84,6 +86,7 @@ export function createCopyWork(step: CopyStep, session: Session, resolve: (step:
       const { tree, placement } = stage(await base());
       return { entries: () => placeInOrder(tree, root, placement) };
     },
+    found: early.drop,
   };
 }
 
@@ -224,7 +227,7 @@ async function openPath(
     const words = ["copy", source.path, parents ? "parents" : "", ...exclude];
     const context = session.context(source.from.name);
     if (unpack || step.sources.length > 1) return { unpack, ...(await context.select({ words, select })) };
-    const selection = await context.select({ words, select, readFirst: early.readFirst, read: early.read });
+    const selection = await context.select({ words, select, reader: early.reader });
     if (selection.walked !== undefined) early.start(selection.digest, selection.walked);
     return { unpack, ...selection };
   }

@@ -4,7 +4,9 @@ import { type CopyStep, type Step, stepDefinition } from "@varve/graph";
 import { type Entry, type FileTree, orderEntries, type PackedLayer } from "@varve/layer";
 import type { Digest } from "@varve/oci";
 import { packStep } from "../commit-layer.ts";
-import { areMany, type ReadFiles } from "../context/file-digests.ts";
+import type { SelectionReader } from "../context/context-selection.ts";
+import { learnDigest } from "../context/context-tree.ts";
+import { areMany } from "../context/file-digests.ts";
 import { placeInOrder, type Placement, placeSelection } from "../copy/place.ts";
 import { selectionShape } from "../copy/selection-digest.ts";
 import type { SelectedRoot } from "../copy/selection.ts";
@@ -24,18 +26,19 @@ export interface EarlyLayer {
 }
 
 /**
- * Packs the layer of a large copy from one source in a context before its turn, where it is certain that no cache has
- * it: while its files are read for the first time, so that they are read once, or beside the RUN that it stands on.
+ * Packs the layer of a large copy from one source in a context before its turn: while its files are looked at, so that
+ * they are read once and nothing waits for all of them, or beside the RUN that it stands on. It does so where it is
+ * certain that no cache has the layer, and where some file differs from what the last build saw: then it is likely.
  */
 export interface EarlyPacking {
-  /** Packs what was selected as it is found, and gives the digests of its files; only where nothing was ever copied by this step. */
-  readonly readFirst: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
-  /** Packs what was selected, and gives the digests of its files; gives nothing where these decide what is to be done. */
-  readonly read: (roots: readonly SelectedRoot[]) => Promise<ReadFiles | undefined>;
+  readonly reader: SelectionReader;
   /** Packs what was selected, of this digest, unless what it stands on comes soon. Returns at once. */
   readonly start: (digest: Digest, roots: readonly SelectedRoot[]) => void;
+  readonly isBegun: () => boolean;
   /** The layer, once it is packed; undefined where it was not begun, or failed. */
   readonly layer: () => Promise<EarlyLayer | undefined>;
+  /** Ends it: the layer was found. */
+  readonly drop: () => void;
 }
 
 export interface EarlyPackingOptions {
@@ -63,65 +66,91 @@ const PATIENCE = 100;
 /** The early packing of `step`. */
 export function createEarlyPacking(step: CopyStep, options: EarlyPackingOptions): EarlyPacking {
   const { session } = options;
-  const packer = createPacker(step, options);
-  let packing: Promise<ReadFiles | undefined> | undefined;
-  const begin = (work: () => Promise<ReadFiles | undefined>): Promise<ReadFiles | undefined> => {
+  const dropping = new AbortController();
+  const packer = createPacker(step, { ...options, dropped: dropping.signal });
+  let packing: Promise<void> | undefined;
+  const begin = (work: () => Promise<void>): Promise<void> => {
     packing = work();
     session.background.add(packing.catch(() => undefined));
     return packing;
   };
   const isNew = async (namespace: string, ...inputs: readonly Digest[]): Promise<boolean> =>
     session.packsEarly && !(await mayBeFound(step, { namespace, inputs }, session));
-  const packAhead = async (digest: Digest, roots: readonly SelectedRoot[]): Promise<ReadFiles | undefined> => {
-    if (!(await isNew(DIGESTS, digest)) || (await comesSoon(options.resolve(step.parent)))) return undefined;
-    return packer.packSelected(roots);
+  const packAhead = async (digest: Digest, roots: readonly SelectedRoot[]): Promise<void> => {
+    if (!(await isNew(DIGESTS, digest)) || (await comesSoon(options.resolve(step.parent)))) return;
+    await packer.packSelected(roots);
   };
   return {
-    async readFirst(roots) {
-      const root = onlyDirectory(step, roots);
-      if (root === undefined || !areMany(root.children) || !(await isNew(DEFINITIONS))) return undefined;
-      session.afterwards.push(async () => void (await isNew(SHAPES, selectionShape(roots))));
-      return begin(() => packer.packFound(root));
-    },
-    async read(roots) {
-      return (await isNew(SHAPES, selectionShape(roots))) ? begin(() => packer.packSelected(roots)) : undefined;
+    reader: {
+      async first(roots) {
+        const root = onlyDirectory(step, roots);
+        if (root === undefined || !areMany(root.children) || !(await isNew(DEFINITIONS))) return;
+        session.afterwards.push(async () => void (await isNew(SHAPES, selectionShape(roots))));
+        await begin(() => packer.packFound(root));
+      },
+      async again(roots) {
+        const root = onlyDirectory(step, roots);
+        const isWanted = session.packsEarly && (step.noCache === true || !session.options.cache.isShared);
+        if (root === undefined || !isWanted || !areMany(root.children)) return false;
+        begin(() => packer.packFound({ ...root, children: whileFewDiffer(root.children) })).catch(() => undefined);
+        return true;
+      },
+      async all(roots) {
+        await packing;
+        if (await isNew(SHAPES, selectionShape(roots))) await begin(() => packer.packSelected(roots));
+      },
     },
     start(digest, roots) {
       if (packing !== undefined || step.parent.kind !== "run" || !isLarge(roots)) return;
       void begin(() => packAhead(digest, roots).catch(() => undefined));
     },
+    isBegun: () => packing !== undefined,
     async layer() {
       await packing;
       return packer.layer();
     },
+    drop: () => dropping.abort(),
   };
 }
 
+/**
+ * Gives entries on as long as few of the files have no digest. With many the digests decide first: after a fresh
+ * checkout all times differ, and the cache has the layer.
+ */
+function* whileFewDiffer(entries: Iterable<Entry>): Generator<Entry> {
+  const unknown: Entry[] = [];
+  for (const entry of entries) {
+    if (entry.type === "file" && entry.digest === undefined) {
+      unknown.push(entry);
+      if (areMany(unknown)) throw new Error("Too much differs to be packed before it is known");
+    }
+    yield entry;
+  }
+}
+
 interface Packer {
-  /** Packs what was selected. Undefined where that fails. */
-  packSelected(roots: readonly SelectedRoot[]): Promise<ReadFiles | undefined>;
-  /** Packs what is below a directory as it is found; undefined also where what it is copied onto does not come soon. */
-  packFound(root: SelectedRoot): Promise<ReadFiles | undefined>;
+  /** Packs what was selected. Nothing comes of it where that fails. */
+  packSelected(roots: readonly SelectedRoot[]): Promise<void>;
+  /** Packs what is below a directory as it is found; not where what it is copied onto does not come soon. */
+  packFound(root: SelectedRoot): Promise<void>;
   layer(): EarlyLayer | undefined;
 }
 
-function createPacker(step: CopyStep, options: EarlyPackingOptions): Packer {
-  const { session } = options;
+function createPacker(step: CopyStep, options: EarlyPackingOptions & { readonly dropped: AbortSignal }): Packer {
+  const { session, dropped } = options;
+  const signal = AbortSignal.any([session.options.signal, dropped]);
   let layer: EarlyLayer | undefined;
-  const pack = (base: Step, stage: () => Promise<Staged>): Promise<ReadFiles | undefined> =>
+  const pack = (base: Step, stage: () => Promise<Staged>): Promise<void> =>
     inPhase(`packing ${step.name}`, session, async () => {
       const started = Date.now();
       const { tree, entries } = await stage();
-      const digests = new Map<Entry["content"], Digest>();
-      const onFile = ({ content }: Entry, digest: Digest): void => void digests.set(content, digest);
-      const packed = await packStep(step, entries, { ...session.options, onFile });
+      const packed = await packStep(step, entries, { ...session.options, signal, onFile: learnDigest });
       layer = { packed, base, view: tree.viewDigest(), duration: Date.now() - started };
-      return digests;
     });
   return {
     async packSelected(roots) {
       const base = await chooseBase(step, options);
-      return pack(base, async () => {
+      await pack(base, async () => {
         const { tree, placement } = options.stage(await options.openBase(base));
         for (const root of roots) placeSelection(tree, root, placement);
         return { tree, entries: orderEntries(tree.entries()) };
@@ -130,8 +159,8 @@ function createPacker(step: CopyStep, options: EarlyPackingOptions): Packer {
     async packFound(root) {
       const base = await chooseBase(step, options);
       const opened = options.openBase(base);
-      if (!(await comesSoon(opened))) return undefined;
-      return pack(base, async () => {
+      if (!(await comesSoon(opened))) return;
+      await pack(base, async () => {
         const { tree, placement } = options.stage(await opened);
         return { tree, entries: placeInOrder(tree, root, placement) };
       });
@@ -157,13 +186,12 @@ export function onlyDirectory(
 }
 
 /** Whatever fails, the step meets it in its own time, and tells of it better. */
-async function inPhase<T>(name: string, { options }: Session, work: () => Promise<T>): Promise<T | undefined> {
+async function inPhase(name: string, { options }: Session, work: () => Promise<void>): Promise<void> {
   options.onEvent({ type: "phase", name, state: "started", time: Date.now() });
   try {
-    return await work();
+    await work();
   } catch {
     options.signal.throwIfAborted();
-    return undefined;
   } finally {
     options.onEvent({ type: "phase", name, state: "finished", time: Date.now() });
   }

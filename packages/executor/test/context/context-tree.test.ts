@@ -1,4 +1,14 @@
-import { chmodSync, linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  linkSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout } from "node:timers/promises";
@@ -7,11 +17,12 @@ import { createIgnoreMatcher, parseDockerignore } from "@varve/dockerfile";
 import { type FileTree, walkTree } from "@varve/layer";
 import { digestOf } from "@varve/oci";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
-import { createContextTree } from "../../src/context/context-tree.ts";
-import { openFileDigests } from "../../src/context/file-digests.ts";
+import { createContextTree, fileOf, knownDigest, learnDigest } from "../../src/context/context-tree.ts";
+import { enterFromPast, readDigests } from "../../src/context/file-digests.ts";
 import { StampColumn } from "../../src/context/file-stamp.ts";
 import { openContext } from "../../src/context/open-context.ts";
 import { decodeTable, encodeTable } from "../../src/context/packed-table.ts";
+import { createSelectionMemo } from "../../src/context/selection-memo.ts";
 import { selectSource } from "../../src/copy/selection.ts";
 
 let path = "";
@@ -77,39 +88,24 @@ describe("children()", () => {
   });
 });
 
-/** The digest of `name` in the context, with what is remembered in `memo`. */
-async function digestOfFile(name: string, memo: Memo): Promise<string | undefined> {
+/** Looks at all of the context, reads what has no digest, and remembers it as the build of a selection does. */
+async function lookAndRemember(memo: Memo, words: readonly string[] = ["."]): Promise<void> {
+  const started = BigInt(Date.now()) * 1_000_000n;
   const tree = open();
-  const digests = openFileDigests(tree.source, memo);
-  const entry = tree.lookup(name);
-  if (entry === undefined) return undefined;
-  const [digest] = await digests.digestAll([tree.fileOf(entry)]);
-  await digests.save();
-  return digest;
+  const files = [...walkTree(tree)].filter(({ type }) => type === "file").map((entry) => fileOf(entry));
+  await readDigests(tree.source, files);
+  await createSelectionMemo(memo, tree.source, words).remember(digestOf(Buffer.from("x")), tree.seen(), started);
 }
 
-describe("openFileDigests()", () => {
-  test("reads a file once for as long as it stays the same", async () => {
-    const memo = createMemoryMemo();
-    writeFileSync(join(path, "a"), "one");
-    utimesSync(join(path, "a"), 1000, 1000);
-    expect(await digestOfFile("a", memo)).toBe(digestOf(Buffer.from("one")));
-    writeFileSync(join(path, "a"), "two");
-    utimesSync(join(path, "a"), 1000, 1000);
-    expect(await digestOfFile("a", memo), "the change time tells").toBe(digestOf(Buffer.from("two")));
-    await setTimeout(40);
-    expect(await digestOfFile("a", memo)).toBe(digestOf(Buffer.from("two")));
-    chmodSync(path, 0o755);
-    expect(await digestOfFile("a", memo)).toBe(digestOf(Buffer.from("two")));
-  });
-
+describe("readDigests()", () => {
   test("reads many files in threads as it reads few", async () => {
     const names = Array.from({ length: 400 }, (_, number) => `f${number}`);
     for (const name of names) writeFileSync(join(path, name), name);
     const tree = open();
-    const files = names.map((name) => tree.fileOf(tree.lookup(name)!));
-    const digests = openFileDigests(tree.source, createMemoryMemo());
-    expect(await digests.digestAll(files)).toEqual(names.map((name) => digestOf(Buffer.from(name))));
+    const files = names.map((name) => fileOf(tree.lookup(name)!));
+    await readDigests(tree.source, files);
+    expect(files.map(knownDigest)).toEqual(names.map((name) => digestOf(Buffer.from(name))));
+    expect(tree.lookup("f7")?.digest).toBe(digestOf(Buffer.from("f7")));
   });
 
   test.each([
@@ -119,11 +115,112 @@ describe("openFileDigests()", () => {
   ])("fails where a file %s while it is looked at", async (_what, change) => {
     writeFileSync(join(path, "a"), "one");
     const tree = open();
-    const seen = tree.fileOf(tree.lookup("a")!);
+    const seen = fileOf(tree.lookup("a")!);
     await setTimeout(20);
     change(join(path, "a"));
-    const digests = openFileDigests(tree.source, createMemoryMemo());
-    await expect(digests.digestAll([seen])).rejects.toMatchObject({ code: "CONTEXT_CHANGED" });
+    await expect(readDigests(tree.source, [seen])).rejects.toMatchObject({ code: "CONTEXT_CHANGED" });
+  });
+
+  test("fails where someone else read other bytes of a file", async () => {
+    writeFileSync(join(path, "a"), "one");
+    const tree = open();
+    learnDigest(tree.lookup("a")!, digestOf(Buffer.from("two")));
+    const reading = readDigests(tree.source, [fileOf(tree.lookup("a")!)]);
+    await expect(reading).rejects.toMatchObject({ code: "CONTEXT_CHANGED" });
+  });
+});
+
+describe("what an earlier build saw", () => {
+  const changes: Readonly<Record<string, () => void>> = {
+    nothing: () => undefined,
+    "a file's bytes": () => writeFileSync(join(path, "d/b"), "B"),
+    "a file's mode": () => chmodSync(join(path, "d/b"), 0o600),
+    "a file's times, but not its bytes": () => utimesSync(join(path, "a"), 5, 5),
+    "a second name of a file": () => linkSync(join(path, "a"), join(path, "d/c")),
+    "a new directory before others": () => {
+      mkdirSync(join(path, "0"));
+      writeFileSync(join(path, "0/new"), "new");
+    },
+    "a directory that went": () => rmSync(join(path, "d"), { recursive: true }),
+    "a link in place of a file": () => (rmSync(join(path, "a")), symlinkSync("d/b", join(path, "a"))),
+    "a file in place of a directory": () => (
+      rmSync(join(path, "e"), { recursive: true }),
+      writeFileSync(join(path, "e"), "e")
+    ),
+  };
+
+  function makeFiles(): void {
+    for (const directory of ["d/e", "e"]) mkdirSync(join(path, directory), { recursive: true });
+    for (const name of ["a", "d/b", "d/e/f", "z"]) writeFileSync(join(path, name), name);
+    symlinkSync("a", join(path, "s"));
+    linkSync(join(path, "z"), join(path, "z2"));
+  }
+
+  test.each(Object.keys(changes))("shows the same as a first look after a change of: %s", async (what) => {
+    const memo = createMemoryMemo();
+    makeFiles();
+    await setTimeout(40);
+    await lookAndRemember(memo);
+    changes[what]?.();
+    const { source } = open();
+    const selection = createSelectionMemo(memo, source, ["."]);
+    const recalled = await selection.recall();
+    expect(recalled !== undefined && "digest" in recalled).toBe(what === "nothing");
+    const plain = [...walkTree(open())].map(({ content: _content, ...entry }) => entry);
+    for (const past of [
+      recalled !== undefined && "past" in recalled ? recalled.past : undefined,
+      await selection.past(),
+    ]) {
+      const entries = [...walkTree(createContextTree(source, past))];
+      expect(
+        entries.map(({ content: _content, ...entry }) => ({
+          ...entry,
+          ...("digest" in entry ? { digest: undefined } : {}),
+        })),
+      ).toEqual(plain);
+      const known = entries.filter(({ digest }) => digest !== undefined);
+      expect(past === undefined || known.length > 0).toBe(true);
+      for (const { path: file, digest } of known) expect(digest).toBe(digestOf(readFileSync(join(path, file))));
+    }
+  });
+
+  test("tells the digests of files that are as they were, and of no other", async () => {
+    const memo = createMemoryMemo();
+    makeFiles();
+    utimesSync(join(path, "a"), 1000, 1000);
+    await setTimeout(40);
+    await lookAndRemember(memo);
+    writeFileSync(join(path, "a"), "A");
+    utimesSync(join(path, "a"), 1000, 1000);
+    const tree = createContextTree(open().source, await createSelectionMemo(memo, open().source, ["."]).past());
+    expect(tree.lookup("a")?.digest, "the change time tells").toBeUndefined();
+    expect(tree.lookup("d/b")?.digest).toBe(digestOf(Buffer.from("d/b")));
+    expect(tree.lookup("z2")?.digest, "of a file with several names").toBe(digestOf(Buffer.from("z")));
+  });
+
+  test("is known to other selections of the context", async () => {
+    const memo = createMemoryMemo();
+    makeFiles();
+    await setTimeout(40);
+    await lookAndRemember(memo);
+    writeFileSync(join(path, "d/b"), "B");
+    const tree = open();
+    const files = ["a", "d/b"].map((name) => fileOf(tree.lookup(name)!));
+    await enterFromPast(files, createSelectionMemo(memo, tree.source, ["another"]).others());
+    expect(files.map(knownDigest)).toEqual([digestOf(Buffer.from("a")), undefined]);
+  });
+
+  test("does not count where it was written to shortly before", async () => {
+    const memo = createMemoryMemo();
+    makeFiles();
+    await setTimeout(40);
+    writeFileSync(join(path, "a"), "A");
+    await lookAndRemember(memo);
+    const selection = createSelectionMemo(memo, open().source, ["."]);
+    expect(await selection.recall()).toHaveProperty("past");
+    const tree = createContextTree(open().source, await selection.past());
+    expect(tree.lookup("a")?.digest).toBeUndefined();
+    expect(tree.lookup("d/b")?.digest).toBeDefined();
   });
 });
 

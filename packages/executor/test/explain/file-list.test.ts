@@ -38,6 +38,29 @@ describe("compareFileLists()", () => {
     expect(differs(file("a", "1"), { ...file("a", "1"), mtime: 1n })).toBe(false);
   });
 
+  test("finds what changed wherever paths came or went", () => {
+    const names = fc.uniqueArray(fc.constantFrom(..."abcdefgh"), { maxLength: 8 });
+    const files = fc.tuple(names, fc.infiniteStream(fc.constantFrom("1", "2")));
+    const toFiles = ([paths, texts]: readonly [readonly string[], Iterator<string>]): Map<string, string> =>
+      new Map(paths.map((path) => [path, String(texts.next().value)]));
+    fc.assert(
+      fc.property(files, files, fc.boolean(), (one, two, isSorted) => {
+        const [before, after] = [toFiles(one), toFiles(two)];
+        const list = (all: ReadonlyMap<string, string>): ReturnType<typeof listFiles> => {
+          const paths = isSorted ? [...all.keys()].toSorted() : [...all.keys()];
+          return listFiles(paths.map((path) => file(path, all.get(path)!)));
+        };
+        const found = compareFileLists(list(before), list(after), () => false);
+        const sorted = (paths: readonly string[] | undefined): readonly string[] => (paths ?? []).toSorted();
+        const keys = [...after.keys()];
+        expect(sorted(found?.added.names)).toEqual(sorted(keys.filter((path) => !before.has(path))));
+        expect(sorted(found?.removed.names)).toEqual(sorted([...before.keys()].filter((path) => !after.has(path))));
+        const changed = keys.filter((path) => before.has(path) && before.get(path) !== after.get(path));
+        expect(sorted(found?.changed.names)).toEqual(sorted(changed));
+      }),
+    );
+  });
+
   test("keeps ten names of a thousand", () => {
     const many = Array.from({ length: 1000 }, (_, n) => file(`f${n}`, "1"));
     const changes = compareFileLists(listFiles([]), listFiles(many), () => false);
@@ -46,27 +69,29 @@ describe("compareFileLists()", () => {
   });
 });
 
+const short = Buffer.from((await encodeFileList(listFiles([file("a", "1")])))!).subarray(0, 20);
+
 describe("encodeFileList()", () => {
-  test("gives back what it took", () => {
+  test("gives back what it took", async () => {
     const path = fc.string({ unit: "grapheme", minLength: 1 }).filter((text) => !text.includes("\0"));
     const entries = fc.array(fc.tuple(path, fc.string(), fc.integer({ min: 0, max: 0o7777 })));
-    fc.assert(
-      fc.property(entries, (files) => {
+    await fc.assert(
+      fc.asyncProperty(entries, async (files) => {
         const list = listFiles(files.map(([name, text, mode]) => file(name, text, mode)));
-        expect(decodeFileList(encodeFileList(list)!)).toEqual(list);
+        expect(decodeFileList((await encodeFileList(list))!)).toEqual(list);
       }),
     );
   });
 
   test.each([
     ["no zstd", Buffer.from("damaged")],
-    ["a frame cut short", Buffer.from(encodeFileList(listFiles([file("a", "1")]))!).subarray(0, 20)],
+    ["a frame cut short", short],
   ])("is not fooled by %s", (_, bytes) => {
     expect(decodeFileList(bytes)).toBeUndefined();
   });
 
-  test("keeps no list of more than 250,000 files", () => {
+  test("keeps no list of more than 250,000 files", async () => {
     const one = file("x", "1");
-    expect(encodeFileList(listFiles(Array.from({ length: 250_001 }, () => one)))).toBeUndefined();
+    expect(await encodeFileList(listFiles(Array.from({ length: 250_001 }, () => one)))).toBeUndefined();
   });
 });
