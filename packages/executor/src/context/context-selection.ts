@@ -80,7 +80,7 @@ interface Seen {
 
 /** Made here: what is returned beside it would hold the tree. */
 function rememberTask(memo: SelectionMemo, digest: Digest, { tree, started }: Seen): () => Promise<void> {
-  return () => memo.remember(digest, tree.seen(), started);
+  return () => memo.remember(digest, tree.seen, started);
 }
 
 interface Remembered {
@@ -91,14 +91,15 @@ interface Remembered {
 async function walk(context: OpenContext, query: SelectionQuery, { memo, past }: Remembered): Promise<Walked> {
   const started = timeNow();
   const tree = createContextTree(context.source, past);
-  const roots = query.select(tree);
-  if (past === undefined) await query.reader?.first(roots);
-  else if ((await query.reader?.again(roots)) === true) await lookAtAll(roots);
+  const selected = query.select(tree);
+  if (past === undefined) await query.reader?.first(selected);
+  else if ((await query.reader?.again(selected)) === true) await lookAtAll(selected);
+  const roots = selected.map((root) => ({ ...root, children: [...root.children] }));
   const files = roots.flatMap(filesOf);
   past?.clear();
   await learnDigests(files, { context, memo, readAll: async () => query.reader?.all(roots) });
   context.digests.add(() => files.map(fileOf));
-  return { roots: roots.map((root) => ({ ...root, children: [...root.children] })), seen: { tree, started } };
+  return { roots, seen: { tree, started } };
 }
 
 /** Children that are looked at in one go: whoever reads them meanwhile needs this thread in between. */

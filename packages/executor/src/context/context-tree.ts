@@ -24,7 +24,7 @@ export interface ContextTree extends FileTree {
   /** True where .dockerignore leaves something out that was looked for. */
   isIgnored(path: string): boolean;
   /** All that was looked at so far. */
-  seen(): Iterable<SeenPath>;
+  readonly seen: () => Iterable<SeenPath>;
 }
 
 /** A file of a context, as it was looked up. */

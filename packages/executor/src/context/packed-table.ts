@@ -9,25 +9,29 @@ export interface PackedTable {
 
 const HEADER = 16;
 
+/** A table as one value, whose stamps and rows are still zeros: to be set in place. */
+export interface TableDraft extends PackedTable {
+  readonly value: Buffer;
+}
+
 /**
  * A table as one value: three 32-bit counts (paths, bytes of names, bytes of a row) and 4 bytes of nothing; for each
  * path four 64-bit numbers (inode, size, mtime, ctime); the rows; the paths joined by NUL. Little-endian. Room for
- * `before` bytes of something else is left in front of it.
+ * `before` bytes of something else, a multiple of 8, is left in front of it.
  */
-export function encodeTable({ paths, stamps, rows }: PackedTable, before = 0): Buffer {
-  const names = paths.join("\0");
-  const { numbers } = stamps;
-  const rowsAt = HEADER + numbers.byteLength;
-  const namesAt = rowsAt + rows.length;
-  const all = Buffer.alloc(before + namesAt + Buffer.byteLength(names));
-  const bytes = all.subarray(before);
-  bytes.writeUInt32LE(paths.length, 0);
-  bytes.writeUInt32LE(bytes.length - namesAt, 4);
-  bytes.writeUInt32LE(paths.length === 0 ? 0 : rows.length / paths.length, 8);
-  bytes.set(new Uint8Array(numbers.buffer, numbers.byteOffset, numbers.byteLength), HEADER);
-  bytes.set(rows, rowsAt);
-  bytes.write(names, namesAt);
-  return all;
+export function draftTable(paths: readonly string[], rowLength: number, before = 0): TableDraft {
+  const rowsAt = before + HEADER + 32 * paths.length;
+  const namesAt = rowsAt + rowLength * paths.length;
+  const end = paths.reduce((sum, path) => sum + Buffer.byteLength(path) + 1, namesAt);
+  const value = Buffer.alloc(Math.max(namesAt, end - 1));
+  value.writeUInt32LE(paths.length, before);
+  value.writeUInt32LE(value.length - namesAt, before + 4);
+  value.writeUInt32LE(rowLength, before + 8);
+  let at = namesAt;
+  // One by one: joined they would take as much memory again.
+  for (const path of paths) at += value.write(path, at) + 1;
+  const numbers = new BigInt64Array(value.buffer, value.byteOffset + before + HEADER, 4 * paths.length);
+  return { value, paths, stamps: new StampColumn(numbers), rows: value.subarray(rowsAt, namesAt) };
 }
 
 /** The reverse; undefined for a value that is not one. */

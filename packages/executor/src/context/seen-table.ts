@@ -3,7 +3,7 @@ import type { EntryType } from "@varve/layer";
 import { type Digest, hexOf, sha256 } from "@varve/oci";
 import type { SeenPath } from "./context-tree.ts";
 import { type FileStamp, PackedStamp, readStamp, settledBefore, StampColumn } from "./file-stamp.ts";
-import { decodeTable, encodeTable, type PackedTable } from "./packed-table.ts";
+import { decodeTable, draftTable, type PackedTable } from "./packed-table.ts";
 
 /** What a path was, where a look at its stamp is enough to know that it still is. */
 export interface PlainEntry {
@@ -29,19 +29,17 @@ export interface EncodedSeen {
   readonly isSettled: boolean;
 }
 
-/** Encodes what was seen in a walk that began at `started`: nanoseconds since 1970. */
-export function encodeSeen(seen: Iterable<SeenPath>, started: bigint, before: number): EncodedSeen {
-  const paths: string[] = [];
-  const all: SeenPath[] = [];
-  for (const each of seen) {
-    paths.push(each.path);
-    all.push(each);
+/** Encodes what was seen, as often as it is asked for, in a walk that began at `started`: nanoseconds since 1970. */
+export function encodeSeen(seen: () => Iterable<SeenPath>, started: bigint, before: number): EncodedSeen {
+  const paths = Array.from(seen(), ({ path }) => path);
+  const { value, stamps, rows } = draftTable(paths, ROW_BYTES, before);
+  let position = 0;
+  for (const each of seen()) {
+    if (each.stamp !== undefined) stamps.set(position, each.stamp);
+    writeRow(rows, ROW_BYTES * position, each);
+    position += 1;
   }
-  const stamps = StampColumn.from(all.map(({ stamp }) => stamp));
-  const unsettled = stamps.forget(settledBefore(started));
-  const rows = Buffer.alloc(ROW_BYTES * all.length);
-  for (const [position, each] of all.entries()) writeRow(rows, ROW_BYTES * position, each);
-  return { value: encodeTable({ paths, stamps, rows }, before), isSettled: unsettled === 0 };
+  return { value, isSettled: stamps.forget(settledBefore(started)) === 0 };
 }
 
 function writeRow(rows: Buffer, at: number, { entry, names }: SeenPath): void {

@@ -19,7 +19,7 @@ export interface SelectionMemo {
   /** What was seen in the same context for other selections, the newest first. */
   others(): AsyncIterable<SeenTable>;
   /** Remembers the digest of what was `seen`, with those of files, in a walk that began at `started`. */
-  remember(digest: Digest, seen: Iterable<SeenPath>, started: bigint): Promise<void>;
+  remember(digest: Digest, seen: () => Iterable<SeenPath>, started: bigint): Promise<void>;
 }
 
 const NAMESPACE = "selection/2";

@@ -46,12 +46,13 @@ function identityOf({ type, digest, linkname, device, xattrs }: Entry): string {
  */
 export async function encodeFileList({ paths, facts }: FileList): Promise<Uint8Array | undefined> {
   if (paths.length > MOST_FILES) return undefined;
-  const names = paths.join("\0");
-  const factsAt = HEADER + Buffer.byteLength(names);
-  const bytes = Buffer.allocUnsafe(factsAt + facts.length);
+  const factsAt = Math.max(HEADER, paths.reduce((sum, path) => sum + Buffer.byteLength(path) + 1, HEADER) - 1);
+  const bytes = Buffer.alloc(factsAt + facts.length);
   bytes.writeUInt32LE(paths.length, 0);
   bytes.writeUInt32LE(factsAt - HEADER, 4);
-  bytes.write(names, HEADER);
+  let at = HEADER;
+  // One by one: joined they would take as much memory again.
+  for (const path of paths) at += bytes.write(path, at) + 1;
   bytes.set(facts, factsAt);
   // All of it at once: in small chunks it would wait for this thread between any two.
   return compress(bytes, { chunkSize: Math.max(64 * 1024, bytes.length >> 1) });

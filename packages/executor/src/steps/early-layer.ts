@@ -58,7 +58,7 @@ export interface Staging {
 
 /** What was copied before: by the definitions of steps, by the shapes of selections, and by their digests. */
 const DEFINITIONS = "copied-definition/1";
-const SHAPES = "copied-shape/2";
+const SHAPES = "copied-shape/3";
 const DIGESTS = "copied-digest/1";
 /** What is cached is found in less: milliseconds. */
 const PATIENCE = 100;

@@ -19,9 +19,8 @@ import { digestOf } from "@varve/oci";
 import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import { createContextTree, fileOf, knownDigest, learnDigest } from "../../src/context/context-tree.ts";
 import { enterFromPast, readDigests } from "../../src/context/file-digests.ts";
-import { StampColumn } from "../../src/context/file-stamp.ts";
 import { openContext } from "../../src/context/open-context.ts";
-import { decodeTable, encodeTable } from "../../src/context/packed-table.ts";
+import { decodeTable, draftTable } from "../../src/context/packed-table.ts";
 import { createSelectionMemo } from "../../src/context/selection-memo.ts";
 import { selectSource } from "../../src/copy/selection.ts";
 
@@ -94,7 +93,7 @@ async function lookAndRemember(memo: Memo, words: readonly string[] = ["."]): Pr
   const tree = open();
   const files = [...walkTree(tree)].filter(({ type }) => type === "file").map((entry) => fileOf(entry));
   await readDigests(tree.source, files);
-  await createSelectionMemo(memo, tree.source, words).remember(digestOf(Buffer.from("x")), tree.seen(), started);
+  await createSelectionMemo(memo, tree.source, words).remember(digestOf(Buffer.from("x")), tree.seen, started);
 }
 
 describe("readDigests()", () => {
@@ -302,18 +301,21 @@ describe("selectInContext()", () => {
   });
 });
 
-test("decodeTable() reads what encodeTable() writes, and nothing of what is damaged", () => {
-  const stamp = { inode: 2n ** 63n, size: 2n ** 40n, mtime: -5n, ctime: 1_700_000_000_123_456_789n };
-  const table = {
-    paths: ["a", "ä/b c", ""],
-    stamps: StampColumn.from([stamp, undefined, { ...stamp, inode: 1n }]),
-    rows: Buffer.from("112233"),
-  };
-  const bytes = encodeTable(table);
-  expect(decodeTable(bytes)).toEqual(table);
-  expect(decodeTable(bytes)?.stamps.matches(0, stamp)).toBe(true);
-  expect(decodeTable(bytes)?.stamps.matches(1, undefined)).toBe(true);
-  expect(decodeTable(bytes)?.stamps.matches(2, stamp)).toBe(false);
-  expect(decodeTable(bytes.subarray(1))).toBeUndefined();
-  expect(decodeTable(new Uint8Array(0))).toBeUndefined();
-});
+test.each([0, 8])(
+  "decodeTable() reads what draftTable() drafts behind %i bytes, and nothing of what is damaged",
+  (before) => {
+    const stamp = { inode: 2n ** 63n, size: 2n ** 40n, mtime: -5n, ctime: 1_700_000_000_123_456_789n };
+    const { value, paths, stamps, rows } = draftTable(["a", "ä/b c", ""], 2, before);
+    stamps.set(0, stamp);
+    stamps.set(2, { ...stamp, inode: 1n });
+    rows.set(Buffer.from("112233"));
+    const bytes = value.subarray(before);
+    expect(decodeTable(bytes)).toEqual({ paths, stamps, rows });
+    expect(decodeTable(draftTable([], 2, before).value.subarray(before))?.paths).toEqual([]);
+    expect(decodeTable(bytes)?.stamps.matches(0, stamp)).toBe(true);
+    expect(decodeTable(bytes)?.stamps.matches(1, undefined)).toBe(true);
+    expect(decodeTable(bytes)?.stamps.matches(2, stamp)).toBe(false);
+    expect(decodeTable(bytes.subarray(1))).toBeUndefined();
+    expect(decodeTable(new Uint8Array(0))).toBeUndefined();
+  },
+);
